@@ -1,0 +1,38 @@
+"""lora-scripts: question/answer files and one short YAML file in, a proven LoRA adapter out.
+
+The library face is small and frozen (tests/house/test_face.py); what it names is loaded when first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lora_scripts.adapters.files import load_adapter as load_adapter
+    from lora_scripts.assemble import train as train
+    from lora_scripts.config import Config as Config
+    from lora_scripts.data.formats import Reading as Reading
+    from lora_scripts.data.formats import read_records as read_records
+    from lora_scripts.data.records import Message as Message
+    from lora_scripts.data.records import Record as Record
+    from lora_scripts.data.render import Document as Document
+    from lora_scripts.data.render import render as render
+
+_WHERE = {
+    "Config": "config",
+    "Document": "data.render",
+    "Message": "data.records",
+    "Reading": "data.formats",
+    "Record": "data.records",
+    "load_adapter": "adapters.files",
+    "read_records": "data.formats",
+    "render": "data.render",
+    "train": "assemble",
+}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

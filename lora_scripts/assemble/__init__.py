@@ -1,0 +1,25 @@
+"""The only room that turns config keys into parts: records, a training run, a conversation."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lora_scripts.assemble.finish import Outcome
+
+
+def train(config: str | os.PathLike[str], *overrides: str) -> Outcome:
+    """Train what the YAML file ``config`` says, with ``key=value`` overrides, and prove it.
+
+    Raises:
+        LoraScriptsError: Whatever stops the run, with what to do next.
+    """
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lora_scripts.assemble.run import train_run
+    from lora_scripts.config import load_config
+
+    return train_run(load_config(Path(config), overrides), Console(stderr=True))

@@ -1,0 +1,45 @@
+"""Base against adapter once more, on the held-out records of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lora_scripts.adapters.files import load_adapter
+from lora_scripts.assemble.finish import compare_answers, write_json
+from lora_scripts.assemble.parts import gather
+from lora_scripts.config import load_config
+from lora_scripts.errors import DataError
+from lora_scripts.models.text import load_model
+from lora_scripts.train.run_dir import RUN
+from lora_scripts.train.tasks import TextTask
+
+
+def evaluate_run(config_or_run: Path) -> dict[str, Any]:
+    """Measure the adapter of a run and write its eval.json; ``config_or_run`` is a config or an output folder.
+
+    Raises:
+        DataError: There is no held-out record.
+        ModelError: The adapter or the base cannot be used.
+    """
+    path = config_or_run / RUN if config_or_run.is_dir() else config_or_run
+    config = load_config(path).config
+    run_dir = Path(config.output_dir).expanduser()
+    inputs = gather(config)
+    if not inputs.rendered.validation:
+        raise DataError("run.nothing_held_out", where=path)
+    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
+    attention = base.config._attn_implementation
+    model = load_adapter(base, run_dir)
+    task = TextTask(model.get_base_model(), [], False, int(inputs.tokenizer.pad_token_id or 0), inputs.autocast)
+
+    def loss() -> float:
+        total, count = task.evaluate(inputs.rendered.validation, config.batch_size)
+        task.model.eval()
+        return total / count
+
+    with model.disable_adapter():
+        before = loss()
+    evaluation = compare_answers(config, inputs, model, attention, {"base": before, "adapter": loss()})
+    write_json(run_dir / "eval.json", evaluation)
+    return evaluation

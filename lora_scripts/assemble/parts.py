@@ -1,0 +1,192 @@
+"""From config keys to the parts of a run: tokenizer and documents, model and adapter, plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
+
+from lora_scripts.adapters.inject import inject, trainable
+from lora_scripts.assemble.records import Rendered, Rows, data_fingerprint, read_rows, render_rows
+from lora_scripts.config import Config
+from lora_scripts.messages import text
+from lora_scripts.models.attention import FLAT, runs_flat
+from lora_scripts.models.targets import find_targets
+from lora_scripts.models.text import (
+    base_fingerprint,
+    check_base,
+    load_model,
+    load_tokenizer,
+    resolve_device,
+    resolve_precision,
+)
+from lora_scripts.train.plan import Plan, Shape, make_plan
+from lora_scripts.train.tasks import TextTask, keeps_logits
+
+SHAPING_KEYS = (
+    "base_model", "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",
+    "target_modules", "batch_size", "gradient_accumulation_steps", "learning_rate", "lr_schedule", "warmup_ratio",
+    "weight_decay", "max_grad_norm", "seed", "eval_ratio", "eval_data",
+)  # fmt: skip
+"""Keys that a resumed run must share with the run that wrote the checkpoint."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What is known before a model is loaded."""
+
+    base: Path
+    tokenizer: PreTrainedTokenizerBase
+    rows: Rows
+    rendered: Rendered
+    device: str
+    weights: torch.dtype
+    autocast: torch.dtype | None
+    fingerprints: dict[str, str]
+    notes: list[str]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the loop works with. ``attention`` is the model's own implementation, used to generate."""
+
+    model: PeftModel
+    base: PreTrainedModel
+    task: TextTask
+    plan: Plan
+    attention: str
+    notes: list[str]
+
+
+def gather(config: Config) -> Inputs:
+    """Read, check and render everything that needs no model.
+
+    Raises:
+        ModelError: The base cannot be used.
+        DataError: The data are refused.
+    """
+    base = check_base(config.base_model)
+    rows = read_rows(config)
+    tokenizer = load_tokenizer(base)
+    rendered = render_rows(rows, tokenizer, config)
+    device, notes = resolve_device(config.device)
+    weights, autocast, more = resolve_precision(config.precision, device)
+    shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
+    fingerprints = {
+        "base": base_fingerprint(base),
+        "data": data_fingerprint(rendered),
+        "template": f"sha256:{sha256(rendered.form.template.encode()).hexdigest()}",
+        **{f"config.{key}": repr(value) for key, value in shaping.items()},
+    }
+    found = [*notes, *more, *rendered.notes]
+    return Inputs(base, tokenizer, rows, rendered, device, weights, autocast, fingerprints, found)
+
+
+def build(config: Config, inputs: Inputs) -> Parts:
+    """Load the base, put the adapter in, choose the rows' layout, derive the plan."""
+    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
+    attention = base.config._attn_implementation
+    reason = runs_flat(base) if keeps_logits(base) else text("run.no_kept_logits")
+    notes = [text("run.padded", reason=reason)] if reason else []
+    targets = find_targets(base, config.target_modules)
+    model = inject(
+        base,
+        targets=targets,
+        rank=config.lora_rank,
+        alpha=config.lora_alpha,
+        dropout=config.lora_dropout,
+        base=config.base_model,
+        seed=config.seed,
+    )
+    model.train()
+    if not reason:
+        base.set_attn_implementation(FLAT)
+    if config.gradient_checkpointing:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    pad_id = int(inputs.tokenizer.pad_token_id or 0)
+    task = TextTask(base, inputs.rendered.training, not reason, pad_id, inputs.autocast)
+    shape = shape_of(base, sum(p.numel() for p in trainable(model)), inputs.weights.itemsize)
+    plan = plan_of(config, inputs, shape, "padded" if reason else "flat")
+    return Parts(model, base, task, plan, attention, notes)
+
+
+def predict(config: Config, inputs: Inputs) -> Plan:
+    """The plan without loading a weight: the model is laid out on the meta device."""
+    settings = AutoConfig.from_pretrained(str(inputs.base), local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        base = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
+    sizes = [_features(base.get_submodule(name)) for name in find_targets(base, config.target_modules)]
+    adapter = config.lora_rank * sum(inner + outer for inner, outer in sizes)
+    shape = shape_of(base, adapter, inputs.weights.itemsize)
+    return plan_of(config, inputs, shape, "flat" if keeps_logits(base) else "padded")
+
+
+def _features(module: nn.Module) -> tuple[int, int]:
+    if isinstance(module, Conv1D):
+        return int(module.weight.shape[0]), int(module.weight.shape[1])
+    return int(module.in_features), int(module.out_features)
+
+
+def shape_of(model: PreTrainedModel, adapter: int, bytes_per_parameter: int) -> Shape:
+    """The sizes of a model that its memory depends on; ``adapter`` is the number of trained values."""
+    config: Any = model.config.get_text_config()
+    hidden = int(config.hidden_size)
+    inner = getattr(config, "intermediate_size", None) or getattr(config, "ffn_hidden_size", None) or 4 * hidden
+    return Shape(
+        parameters=sum(p.numel() for p in model.parameters() if not p.requires_grad or p.is_meta) + adapter,
+        trainable=adapter,
+        bytes_per_parameter=bytes_per_parameter,
+        layers=int(config.num_hidden_layers),
+        hidden=hidden,
+        inner=int(inner),
+        vocabulary=int(model.get_input_embeddings().weight.shape[0]),
+    )
+
+
+def plan_of(config: Config, inputs: Inputs, shape: Shape, rows: str) -> Plan:
+    """The plan of this config on these documents."""
+    return make_plan(
+        inputs.rendered.training,
+        inputs.rendered.validation,
+        shape,
+        batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        warmup_ratio=config.warmup_ratio,
+        eval_steps=config.eval_steps,
+        save_steps=config.save_steps,
+        log_steps=config.log_steps,
+        gradient_checkpointing=config.gradient_checkpointing,
+        learning_rate=config.learning_rate,
+        lr_schedule=config.lr_schedule,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        early_stopping_patience=config.early_stopping_patience,
+        save_total_limit=config.save_total_limit,
+        seed=config.seed,
+        device=inputs.device,
+        precision={torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[inputs.weights],
+        rows=rows,
+    )
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan in words."""
+    share = plan.trainable_parameters / plan.total_parameters
+    return [
+        text("run.plan_data", records=plan.records, validation=plan.validation_records, tokens=plan.tokens,
+             learned=plan.learned_tokens, longest=plan.longest_document),
+        text("run.plan_steps", steps=plan.steps, per_step=plan.records_per_step, epochs=plan.epochs,
+             rate=plan.learning_rate, schedule=plan.lr_schedule),
+        text("run.plan_model", trainable=plan.trainable_parameters, total=plan.total_parameters, share=share * 100,
+             device=plan.device, precision=plan.precision, rows=text(f"run.rows_{plan.rows}")),
+        text("run.plan_memory", gib=plan.predicted_peak_bytes / 2**30),
+    ]  # fmt: skip

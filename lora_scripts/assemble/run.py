@@ -1,0 +1,257 @@
+"""A training run, whole: from a loaded config to a proven adapter in its output folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from rich.console import Console
+
+from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter
+from lora_scripts.adapters.inject import trainable
+from lora_scripts.assemble.finish import Outcome, finish
+from lora_scripts.assemble.parts import Inputs, Parts, build, gather, plan_lines, predict
+from lora_scripts.assemble.records import question_prompt
+from lora_scripts.config import Config, Loaded, dump_config
+from lora_scripts.data.records import Message
+from lora_scripts.data.report import summary, write_report
+from lora_scripts.errors import TrainError, UsageError
+from lora_scripts.evaluate.answers import answer
+from lora_scripts.messages import text
+from lora_scripts.train.checkpoint import (
+    Skipped,
+    fault_of,
+    newest_whole,
+    point,
+    prune,
+    read_tensors,
+    sweep,
+    write_checkpoint,
+)
+from lora_scripts.train.log import RunLog
+from lora_scripts.train.loop import fit
+from lora_scripts.train.optim import make_optimizer, optimizer_tensors, restore_optimizer
+from lora_scripts.train.plan import Plan
+from lora_scripts.train.run_dir import RUN, clear, held, is_finished, is_unfinished
+from lora_scripts.train.state import RunState, random_states, restore_random
+
+SAMPLE_TOKENS = 64
+OPTIMIZER_FILE, RANDOM_FILE, STATE_FILE = "optimizer.safetensors", "random.safetensors", "state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run starts: at a checkpoint or at nothing; ``skipped`` are newer checkpoints that are broken."""
+
+    checkpoint: Path | None
+    skipped: list[Skipped]
+
+    def lines(self, wanted: str | None) -> list[str]:
+        """What to tell the user about it."""
+        told = [text("run.skipped", name=s.path.name, reason=s.reason) for s in self.skipped]
+        if self.checkpoint:
+            return [*told, text("run.resumes", checkpoint=self.checkpoint)]
+        return [*told, text("run.nothing_to_resume")] if wanted else told
+
+
+def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan:
+    """Tell what a run would do, and return its plan: no weight is loaded, no file written."""
+    config = loaded.config
+    inputs = gather(config)
+    _refuse_notes(inputs, strict)
+    plan = predict(config, inputs)
+    tell(console, loaded, inputs, choose_start(config, inputs), plan)
+    return plan
+
+
+def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outcome:
+    """Train what the config says and prove it.
+
+    Raises:
+        LoraScriptsError: Whatever stops the run, with what to do next.
+    """
+    config = loaded.config
+    run_dir = Path(config.output_dir).expanduser()
+    refuse_to_overwrite(config, run_dir)
+    inputs = gather(config)
+    _refuse_notes(inputs, strict)
+    with held(run_dir):
+        sweep(run_dir)
+        if config.overwrite:
+            clear(run_dir)
+        start = choose_start(config, inputs)
+        if start.checkpoint is None:
+            clear(run_dir)
+        (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
+        write_report(inputs.rows.ledger, run_dir)
+        tell(console, loaded, inputs, start, None)
+        parts = build(config, inputs)
+        (run_dir / "plan.json").write_text(json.dumps(parts.plan.to_json(), indent=1) + "\n", encoding="utf-8")
+        for line in [*parts.notes, *plan_lines(parts.plan)]:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        state = follow_plan(config, inputs, parts, start, run_dir, console)
+        return finish(config, inputs, parts, state, run_dir, console)
+
+
+def _refuse_notes(inputs: Inputs, strict: bool) -> None:
+    if strict and inputs.notes:
+        raise UsageError("run.strict", notes="; ".join(inputs.notes))
+
+
+def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: Plan | None) -> None:
+    """Print what was decided: config notes, ledger, data and device notes, where the run starts, the plan."""
+    account = [f"{label}: {value}" for label, value in summary(inputs.rows.ledger)]
+    lines = [*loaded.notes, *account, *inputs.notes]
+    lines += start.lines(loaded.config.resume_from_checkpoint)
+    for line in [*lines, *(plan_lines(plan) if plan else [])]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse_to_overwrite(config: Config, run_dir: Path) -> None:
+    """Stop before a run in ``output_dir`` would be lost.
+
+    Raises:
+        UsageError: A finished run lies there, or an unfinished one that was not asked to go on.
+    """
+    if config.overwrite or config.resume_from_checkpoint == "auto":
+        return
+    if is_finished(run_dir):
+        raise UsageError("run.finished_there", where=run_dir)
+    if is_unfinished(run_dir):
+        raise UsageError("run.unfinished_there", where=run_dir)
+
+
+def choose_start(config: Config, inputs: Inputs) -> Start:
+    """The checkpoint that ``resume_from_checkpoint`` means.
+
+    Raises:
+        UsageError: The named checkpoint is not there or broken, or comes from other data, base or settings.
+    """
+    wanted = config.resume_from_checkpoint
+    if not wanted:
+        return Start(None, [])
+    if wanted == "auto":
+        checkpoint, skipped = newest_whole(Path(config.output_dir).expanduser())
+    else:
+        checkpoint, skipped = Path(wanted).expanduser(), []
+        fault = fault_of(checkpoint)
+        if fault:
+            raise UsageError("run.bad_checkpoint", where=checkpoint, reason=fault)
+    if checkpoint:
+        before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8")).fingerprints
+        changed = {k: (before.get(k), v) for k, v in inputs.fingerprints.items() if before.get(k) != v}
+        if changed:
+            names = ", ".join(k.removeprefix("config.") for k in changed)
+            raise UsageError("run.other_run", where=checkpoint, names=names)
+    return Start(checkpoint, skipped)
+
+
+def follow_plan(
+    config: Config, inputs: Inputs, parts: Parts, start: Start, run_dir: Path, console: Console
+) -> RunState:
+    """Train to the end of the plan, with everything that is seen and saved on the way."""
+    parameters = trainable(parts.model)
+    optimizer = make_optimizer(parameters, weight_decay=config.weight_decay)
+    torch.manual_seed(config.seed)
+    state = RunState(fingerprints=inputs.fingerprints)
+    if start.checkpoint:
+        state = restore(start.checkpoint, parts, optimizer)
+    validation = inputs.rendered.validation
+
+    def evaluate() -> float:
+        total, count = parts.task.evaluate(validation, config.batch_size)
+        return total / count
+
+    log = RunLog(run_dir, parts.plan, state, console, ask=sampler(config, inputs, parts))
+    try:
+        with stop_requests(console) as stop_wanted:
+            fit(
+                parts.task,
+                parts.plan,
+                state,
+                optimizer,
+                parameters,
+                log=log,
+                save=lambda s: save(s, parts, optimizer, run_dir),
+                evaluate=evaluate if validation else None,
+                stop_wanted=stop_wanted,
+            )
+    finally:
+        log.close()
+    return state
+
+
+def sampler(config: Config, inputs: Inputs, parts: Parts) -> Callable[[], list[tuple[str, str]]]:
+    """A function that answers the fixed sample questions with the model as it is now."""
+    asked = list(config.sample_questions) or [record.question for record in inputs.rendered.questions[:3]]
+    prompts = [question_prompt([Message("user", q)], inputs.tokenizer, config.system_prompt) for q in asked]
+
+    def ask() -> list[tuple[str, str]]:
+        answers = answer(
+            parts.base,
+            inputs.tokenizer,
+            prompts,
+            attention=parts.attention,
+            stop_ids=inputs.rendered.form.stop_ids,
+            max_new_tokens=SAMPLE_TOKENS,
+        )
+        return list(zip(asked, answers, strict=True))
+
+    return ask
+
+
+def save(state: RunState, parts: Parts, optimizer: torch.optim.Optimizer, run_dir: Path) -> None:
+    """Write a checkpoint of this moment and drop the oldest ones beyond the limit.
+
+    Raises:
+        TrainError: A value of the adapter is not finite, or the disk refuses.
+    """
+    tensors = adapter_tensors(parts.model)
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise TrainError("train.not_finite_adapter", step=state.step)
+    path = write_checkpoint(
+        run_dir,
+        state.step,
+        {WEIGHTS_FILE: tensors, OPTIMIZER_FILE: optimizer_tensors(optimizer), RANDOM_FILE: random_states()},
+        {CONFIG_FILE: config_text(parts.model), STATE_FILE: state.to_json()},
+    )
+    point(run_dir, "last", path)
+    if state.best_step == state.step:
+        point(run_dir, "best", path)
+    if parts.plan.save_total_limit:
+        prune(run_dir, parts.plan.save_total_limit, {state.best_step, state.step})
+
+
+def restore(checkpoint: Path, parts: Parts, optimizer: torch.optim.Optimizer) -> RunState:
+    """Put adapter, optimiser, random generators and position back as they were."""
+    restore_adapter(parts.model, read_tensors(checkpoint, WEIGHTS_FILE))
+    restore_optimizer(optimizer, read_tensors(checkpoint, OPTIMIZER_FILE))
+    restore_random(read_tensors(checkpoint, RANDOM_FILE))
+    return RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+
+
+@contextmanager
+def stop_requests(console: Console) -> Iterator[Callable[[], bool]]:
+    """A function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second one ends the process at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked:
+            os._exit(1)
+        asked.append(number)
+        console.print(text("train.stopping"), markup=False, highlight=False)
+
+    names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    before = {getattr(signal, n): signal.signal(getattr(signal, n), note) for n in names}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

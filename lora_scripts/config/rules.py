@@ -1,0 +1,79 @@
+"""Rules between keys: what cannot be together, and what has no effect in this run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lora_scripts.config.schema import Config
+from lora_scripts.errors import Problem, problem
+from lora_scripts.messages import text
+
+
+def contradictions(config: Config, where: Mapping[str, str], name: str) -> list[Problem]:
+    """Pairs of keys of which one undoes the other; ``where`` has the line of each key, ``name`` is the file."""
+
+    def at(*keys: str) -> str:
+        return next((where[key] for key in keys if key in where), name)
+
+    found = []
+    if config.early_stopping_patience is not None and not config.validates:
+        found.append(problem("config.stop_without_validation", at("early_stopping_patience")))
+    if config.overwrite and config.resume_from_checkpoint == "auto":
+        found.append(problem("config.overwrite_and_resume", at("overwrite")))
+    if _same(config.eval_data, config.data_path):
+        found.append(problem("config.eval_is_train", at("eval_data"), path=config.eval_data))
+    if config.data_path and (_same(config.output_dir, config.data_path) or _inside(config.output_dir, config)):
+        values = {"path": config.output_dir, "data": config.data_path}
+        found.append(problem("config.output_in_data", at("output_dir"), **values))
+    if _same(config.output_dir, config.base_model):
+        found.append(problem("config.output_is_base", at("output_dir"), path=config.output_dir))
+    found += _shared_roles(config, at("roles"))
+    return found
+
+
+def without_effect(config: Config, given: Mapping[str, object]) -> list[str]:
+    """A line for each key that was written and changes nothing in this run."""
+    reasons: dict[str, str] = {}
+    if config.max_steps is not None:
+        reasons["epochs"] = text("config.because_set", name="max_steps")
+    if config.eval_data is not None:
+        reasons["eval_ratio"] = text("config.because_set", name="eval_data")
+    if config.metadata_path is not None:
+        reasons["train_data_dir"] = text("config.because_set", name="metadata_path")
+    if not config.validates and not config.sample_questions:
+        reasons["eval_steps"] = text("config.because_no_validation")
+    if not config.validates:
+        reasons["answer_rules"] = text("config.because_no_validation")
+    notes = [text("config.no_effect", name=key, reason=reason) for key, reason in reasons.items() if key in given]
+    for key in ("save_steps", "eval_steps", "log_steps"):
+        every = getattr(config, key)
+        if key in given and key not in reasons and config.max_steps is not None and every and every > config.max_steps:
+            notes.append(text("config.only_at_end", name=key, value=every, steps=config.max_steps))
+    return notes
+
+
+def _same(first: str | None, second: str | None) -> bool:
+    return bool(first and second) and _absolute(str(first)) == _absolute(str(second))
+
+
+def _inside(folder: str, config: Config) -> bool:
+    # a run's JSON files inside the data folder would be read as records by the next run
+    return config.metadata_path is None and _absolute(config.data_path) in _absolute(folder).parents
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return Path(path)
+
+
+def _shared_roles(config: Config, where: str) -> list[Problem]:
+    seen: dict[str, str] = {}
+    found = []
+    for role, names in (config.roles or {}).items():
+        for name in names:
+            if seen.setdefault(name, role) != role:
+                found.append(problem("config.role_twice", where, name=name, first=seen[name], second=role))
+    return found

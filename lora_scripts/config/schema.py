@@ -1,0 +1,337 @@
+"""Every config key: its type, default, range and meaning. Nothing here reads a file.
+
+A key's docstring says in English, then in Chinese, what it does; ``docs/config.md`` and ``lora-scripts schema``
+are made from it. A new key goes into the section that it belongs to, or into a section of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:0")
+DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
+
+
+def _whole(value: object) -> object:
+    """``3.0`` is the whole number 3, as in files of other tools."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _listed(value: object) -> object:
+    """``a, b`` and ``[a, b]`` are the same list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, Sequence) else value
+
+
+def _single(value: object) -> object:
+    """One text is a list of one; it is not cut at commas, because a sentence may hold some."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, Sequence) else value
+
+
+def _role_names(value: object) -> object:
+    return {role: _single(names) for role, names in value.items()} if isinstance(value, Mapping) else value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(DEVICE, value):
+        raise PydanticCustomError("not_a_choice", "not a device")
+    return value
+
+
+def _patterns(value: dict[str, str]) -> dict[str, str]:
+    for pattern in value.values():
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            context = {"value": pattern, "reason": str(error)}
+            raise PydanticCustomError("bad_pattern", "not a pattern", context) from None
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+Names = Annotated[tuple[Text, ...], BeforeValidator(_listed), _ONE_OR_MORE]
+Sentences = Annotated[tuple[Text, ...], BeforeValidator(_single), _ONE_OR_MORE]
+Roles = Annotated[dict[Literal["user", "assistant", "system"], Sentences], BeforeValidator(_role_names)]
+Device = Annotated[Text, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, no guessing of types, defaults checked too."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def title(cls, chinese: bool = False) -> str:
+        """The name of a section: the first paragraph of its docstring, or the Chinese one."""
+        english, _, other = (cls.__doc__ or "").partition("\n\n")
+        return other.strip() if chinese else english.strip()
+
+
+class DataKeys(Section):
+    """Data
+
+    数据
+    """
+
+    train_data_dir: Text | None = None
+    """Folder or file with the training records. This or `metadata_path` is required.
+
+    训练数据所在的文件夹或文件。与 `metadata_path` 二者必填其一。
+    """
+    metadata_path: Text | None = None
+    """A CSV file with the training records; it is read instead of `train_data_dir`.
+
+    含训练数据的 CSV 文件；填写后读它，不读 `train_data_dir`。
+    """
+    eval_data: Text | None = None
+    """Folder or file with validation records, where they are not to be split off the training records.
+
+    验证数据所在的文件夹或文件；不填则从训练数据中划分。
+    """
+    eval_ratio: float = Field(0.1, ge=0, lt=1)
+    """Share of the training records set aside for validation; 0 trains on all of them and validates nothing.
+
+    从训练数据中划出作验证的比例；0 表示全部用于训练，不做验证。
+    """
+    columns: dict[Literal["question", "answer", "system"], Text] | None = None
+    """Which column of a table holds what, where the headers do not tell: `{question: 咨询, answer: 回复}`.
+
+    表头看不出含义时，指明各列：`{question: 咨询, answer: 回复}`。
+    """
+    roles: Roles | None = None
+    """Names of the speakers, where they do not tell who asks: `{user: [甲], assistant: [乙, 丙]}`.
+
+    角色名看不出谁问谁答时，指明角色：`{user: [甲], assistant: [乙, 丙]}`。
+    """
+    system_prompt: Text | None = None
+    """System message put before every conversation that has none of its own; `chat` sends it too.
+
+    加在每段没有系统消息的对话之前的系统提示；`chat` 时也会带上。
+    """
+    max_seq_length: Whole = Field(512, ge=2, le=1_048_576)
+    """Longest document in tokens, template included.
+
+    单条文本的最大长度（token 数，含模板）。
+    """
+    too_long: Literal["stop", "drop", "cut_prompt"] = "stop"
+    """What happens to a longer one: stop and list them; drop it; cut its prompt from the left. An answer is never cut.
+
+    超长时：stop 停下并列出；drop 丢弃该条；cut_prompt 从左侧截短提问。回答从不截断。
+    """
+
+
+class ModelKeys(Section):
+    """Model and adapter
+
+    模型与适配器
+    """
+
+    base_model: Text
+    """Folder of the base model (Hugging Face layout).
+
+    基础模型所在的文件夹（Hugging Face 格式）。
+    """
+    task_type: Literal["text-generation"] = "text-generation"
+    """What is trained.
+
+    训练的任务。
+    """
+    lora_rank: Whole = Field(16, ge=1, le=1024)
+    """Rank of the adapter: how much it can learn, and how large it is.
+
+    适配器的秩：决定能学多少，也决定文件大小。
+    """
+    lora_alpha: float = Field(32.0, gt=0, le=65_536)
+    """Strength of the adapter: its output is scaled by `lora_alpha / lora_rank`.
+
+    适配器的强度：输出按 `lora_alpha / lora_rank` 缩放。
+    """
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    """Share of the adapter's inputs zeroed at random in training; more of it slows over-fitting on small data.
+
+    训练时随机置零的适配器输入比例；数据少时调大可减缓过拟合。
+    """
+    target_modules: Names | None = None
+    """Layers that get an adapter: their names (a list, or one text with commas), or `attention`, `mlp`, `all-linear`. \
+Empty: the query and value projections of every attention.
+
+    加适配器的层：层名（列表或逗号分隔），或 `attention`、`mlp`、`all-linear`。不填：每个注意力的 q 和 v。
+    """
+
+
+class TrainingKeys(Section):
+    """Training
+
+    训练
+    """
+
+    batch_size: Whole = Field(4, ge=1, le=65_536)
+    """Records in a batch; a step learns from `batch_size × gradient_accumulation_steps` records.
+
+    每批的记录数；每一步学习 `batch_size × gradient_accumulation_steps` 条记录。
+    """
+    gradient_accumulation_steps: Whole = Field(1, ge=1, le=65_536)
+    """Batches in a step.
+
+    每一步累积的批数。
+    """
+    epochs: Whole = Field(3, ge=1, le=100_000)
+    """Times that every training record is seen.
+
+    每条训练数据学习的遍数。
+    """
+    max_steps: Whole | None = Field(None, ge=1, le=1_000_000_000)
+    """Steps to take; where given, it wins over `epochs`.
+
+    总步数；填写后以它为准，`epochs` 不起作用。
+    """
+    learning_rate: float = Field(1.5e-4, gt=0, le=1)
+    """Highest learning rate, reached after the warm-up.
+
+    最高学习率，预热结束时达到。
+    """
+    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the rate goes on after the warm-up: falls to 0 along a cosine or a line, or stays.
+
+    预热之后学习率的走势：按余弦或直线降到 0，或保持不变。
+    """
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the rate rises from 0; with every schedule.
+
+    学习率从 0 升起所占步数的比例；对各种走势都有效。
+    """
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    """Weight decay of AdamW.
+
+    AdamW 的权重衰减。
+    """
+    max_grad_norm: float = Field(1.0, ge=0, le=1_000_000)
+    """A longer gradient is scaled down to this norm; 0 never scales.
+
+    梯度范数超过此值时按比例缩小；0 表示不缩小。
+    """
+    seed: Whole = Field(42, ge=0, le=2**32 - 1)
+    """Fixes the adapter's start, the split, the order of records and dropout.
+
+    随机种子：决定适配器初值、数据划分、记录顺序和 dropout。
+    """
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """Number format of the computation; auto takes the fastest that the device does well. `fp16: true` and \
+`bf16: true` are read as `precision: fp16` and `bf16`, `false` as `fp32`.
+
+    计算的数值格式；auto 取设备上合适的最快一种。`fp16: true`、`bf16: true` 读作 `precision: fp16`、`bf16`，\
+`false` 读作 `fp32`。
+    """
+    device: Device = "auto"
+    """Where to compute: auto takes CUDA where there is some; `cuda:1` is the second card.
+
+    计算设备：auto 有 CUDA 则用 CUDA；`cuda:1` 为第二张卡。
+    """
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time.
+
+    重算激活值而不保存：省显存，费时间。
+    """
+
+
+class EvaluationKeys(Section):
+    """Watching and evaluation
+
+    观察与评估
+    """
+
+    log_steps: Whole = Field(5, ge=1, le=1_000_000_000)
+    """A line of figures is written every so many steps.
+
+    每隔多少步记录一次指标。
+    """
+    eval_steps: Whole | None = Field(None, ge=1, le=1_000_000_000)
+    """Validate every so many steps; empty: once an epoch.
+
+    每隔多少步验证一次；不填：每遍一次。
+    """
+    early_stopping_patience: Whole | None = Field(None, ge=1, le=1_000_000)
+    """Stop after so many validations without a better loss; empty: never.
+
+    连续多少次验证没有变好就停止；不填：不提前停止。
+    """
+    sample_questions: Sentences = ()
+    """Questions answered at each evaluation; empty: three from the validation records.
+
+    每次评估时回答的问题；不填：从验证数据中取三条。
+    """
+    answer_rules: Annotated[dict[Literal["opening"], Text], AfterValidator(_patterns)] | None = None
+    """What an answer in the house form looks like: `opening` is a regular expression that it starts with.
+
+    合乎规范的回答是什么样：`opening` 是回答开头须匹配的正则表达式。
+    """
+
+
+class OutputKeys(Section):
+    """Output and checkpoints
+
+    输出与检查点
+    """
+
+    output_dir: Text
+    """Folder for the adapter and all else that the run leaves.
+
+    存放适配器及全部产物的文件夹。
+    """
+    save_steps: Whole = Field(50, ge=1, le=1_000_000_000)
+    """A checkpoint is written every so many steps, and at the end.
+
+    每隔多少步存一个检查点，结束时也存。
+    """
+    save_total_limit: Whole = Field(3, ge=0, le=1_000_000)
+    """Newest checkpoints to keep, besides the best; 0 keeps all.
+
+    除最佳外保留最新的几个检查点；0 表示全部保留。
+    """
+    resume_from_checkpoint: Text | None = None
+    """`auto` goes on from the newest whole checkpoint of `output_dir`, a path from that one; empty: starts fresh.
+
+    `auto` 从 `output_dir` 中最新的完好检查点继续，填路径则从该检查点继续；不填：从头开始。
+    """
+    overwrite: bool = False
+    """Replace a finished run in `output_dir`; else it stops the new one.
+
+    覆盖 `output_dir` 中已完成的训练；否则新的训练会停下。
+    """
+
+
+SECTIONS: tuple[type[Section], ...] = (DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys)
+
+
+class Config(DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys):
+    """One training run: the resolved keys of a config file."""
+
+    @property
+    def data_path(self) -> str:
+        """Where the training records are: ``metadata_path`` where given, else ``train_data_dir``."""
+        return self.metadata_path or self.train_data_dir or ""
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation records."""
+        return self.eval_data is not None or self.eval_ratio > 0

@@ -1,0 +1,131 @@
+"""What is wrong with a value, in plain words: pydantic's findings turned into problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from lora_scripts.config.aliases import ALIASES, SWITCHES
+from lora_scripts.config.schema import DEVICES, Config
+from lora_scripts.config.yaml_lines import Entry, scalar
+from lora_scripts.errors import Problem, problem
+from lora_scripts.messages import text
+
+# tasks that a later version serves; said plainly instead of as a misspelling
+NOT_YET = ("image-generation", "text-to-image")
+_BOUND = {"Ge": ("ge", "{} ≤ "), "Gt": ("gt", "{} < "), "Le": ("le", " ≤ {}"), "Lt": ("lt", " < {}")}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name most like ``name``, empty where none is near; an alias stands for its key."""
+    found = get_close_matches(name.lower().replace("-", "_"), list(known), n=1, cutoff=0.7)
+    return ALIASES.get(found[0], found[0]) if found else ""
+
+
+def shown(value: object) -> str:
+    """A value as the user would write it, shortened."""
+    spelt = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    spelt = " ".join(spelt.split())
+    return spelt if len(spelt) <= 60 else spelt[:57] + "…"
+
+
+def plain_type(key: FieldInfo) -> Any:
+    """The type of a key without ``| None`` and without its annotations."""
+    kind = key.annotation
+    for _ in range(3):
+        if type(None) in get_args(kind):
+            kind = next(part for part in get_args(kind) if part is not type(None))
+        kind = getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
+    return kind
+
+
+def kind_of(key: FieldInfo) -> str:
+    """The type of a key in words."""
+    kind = plain_type(key)
+    names = {int: "whole", float: "number", bool: "bool", tuple: "list", dict: "mapping"}
+    return text(f"config.{names.get(get_origin(kind) or kind, 'text')}")
+
+
+def choices_of(key: FieldInfo) -> tuple[str, ...]:
+    """The values of a key that has only some, else nothing."""
+    kind = plain_type(key)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def range_of(key: FieldInfo) -> str:
+    """The bounds of a number, as in ``0 < x ≤ 1``; empty where it has none."""
+    low = high = ""
+    for rule in _rules(key):
+        name, shape = _BOUND.get(type(rule).__name__, ("", ""))
+        if name:
+            side = shape.format(f"{getattr(rule, name):,}".replace(",", " "))
+            low, high = (side, high) if shape.startswith("{}") else (low, side)
+    return f"{low}x{high}" if low or high else ""
+
+
+def _rules(key: FieldInfo) -> list[Any]:
+    inner = [part for part in get_args(key.annotation) if hasattr(part, "__metadata__")]
+    return [*key.metadata, *(rule for part in inner for rule in part.__metadata__)]
+
+
+def explain(error: ValidationError, entries: Mapping[str, Entry], name: str) -> list[Problem]:
+    """One problem for each finding, at the line of its key; a missing key is reported at the file ``name``."""
+    told: dict[tuple[str, ...], Problem] = {}
+    for finding in error.errors(include_url=False):
+        path = tuple(str(part) for part in finding["loc"] if part != "[key]")
+        told.setdefault(path, _explain(finding, path, entries, name))
+    return list(told.values())
+
+
+def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str, Entry], name: str) -> Problem:
+    key, kind = path[0], finding["type"]
+    if kind == "missing":
+        return problem("config.missing", where=name, name=key)
+    entry = entries[key]
+    where = entry.lines.get(path[:2], entry.where) if len(path) > 1 else entry.where
+    written = entry.key
+    if kind == "extra_forbidden":
+        near = nearest(key, [*Config.model_fields, *ALIASES, *SWITCHES])
+        if near:
+            return problem("config.unknown_near", where, name=written, near=near)
+        return problem("config.unknown", where, name=written)
+    if "[key]" in finding["loc"]:
+        known = re.findall(r"'([^']*)'", str(finding.get("ctx", {}).get("expected", "")))
+        return problem("config.inner_key", where, name=written, inner=path[1], choices=", ".join(known))
+    if len(path) > 1 and not path[1].isdigit():
+        written = f"{written}.{path[1]}"
+    return _value_problem(finding, where, written, Config.model_fields[key], inner=len(path) > 1)
+
+
+def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldInfo, inner: bool) -> Problem:
+    kind, context, value = finding["type"], finding.get("ctx", {}), shown(finding["input"])
+    if kind in ("literal_error", "not_a_choice"):
+        return _not_a_choice(where, written, value, choices_of(key) or DEVICES)
+    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"):
+        return problem("config.out_of_range", where, name=written, value=value, range=range_of(key))
+    if kind in ("string_too_short", "too_short"):
+        return problem("config.empty_value", where, name=written)
+    if kind == "bad_pattern":
+        return problem("config.bad_pattern", where, name=written, **context)
+    wanted = text("config.text") if inner else kind_of(key)
+    if kind in ("int_type", "float_type") and isinstance(finding["input"], str):
+        if isinstance(scalar(finding["input"]), int | float):
+            return problem("config.quoted", where, name=written, value=value, kind=wanted)
+        value = f'"{value}"'
+    return problem("config.wrong_type", where, name=written, value=value, kind=wanted)
+
+
+def _not_a_choice(where: str, written: str, value: str, choices: tuple[str, ...]) -> Problem:
+    listed = ", ".join(choices)
+    if value in NOT_YET:
+        return problem("config.not_yet", where, name=written, value=value, choices=listed)
+    close = get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
+    if close:
+        return problem("config.choice_near", where, name=written, value=value, near=close[0], choices=listed)
+    return problem("config.choice", where, name=written, value=value, choices=listed)

@@ -1,0 +1,1 @@
+"""From files to documents: reading, cleaning, the ledger, rendering, layout. Nothing here reaches torch."""

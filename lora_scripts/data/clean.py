@@ -1,0 +1,184 @@
+"""Cleaning: invisible characters, empty and placeholder turns, orphans, duplicates. Each has its bin or finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.records import Draft, Message, Record
+from lora_scripts.messages import fix_for, text
+
+Turns = Sequence[tuple[str, str]]
+
+# Removed wherever they stand: controls, zero-width, soft hyphen, direction marks, inner BOM. A zero-width (non-)joiner
+# stays where it shapes an emoji or an Indic or Arabic letter.
+_GONE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufffe\uffff]"
+    "|(?<![\u0600-\u0dff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
+)
+_SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
+_LINE = re.compile("\r\n?|[\u2028\u2029\x85\x0b\x0c]")
+_UNUSUAL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufffe\uffff]"
+)
+_NOT_WORD = re.compile(r"[\W_]+")
+
+_PLACEHOLDERS_WORDS = """
+略 从略 略过 此处略 答案略 省略 见上 同上 同前 如上 同上一条 无 暂无 没有 空 待补充 待填 待填写 待定 待回复
+待答复 待完善 待更新 未填写 未回复 未答复 暂无回复 暂无答案 暂无回答 暂未回复 无答案 无回答 无回复 无内容 请填写
+请补充 此处填写答案 占位 占位符 测试 n/a n.a na none null nil nan tbd tba tbc todo fixme #n/a undefined empty
+placeholder pending
+"""
+PLACEHOLDERS = frozenset(_PLACEHOLDERS_WORDS.split()) | {
+    "no answer",
+    "not answered",
+    "to be added",
+    "to be done",
+    "to be completed",
+    "lorem ipsum",
+}
+_FILLER = re.compile(r"x{2,}|×{2,}|\.{2,}|。{2,}|-{2,}|—{1,}|_{2,}|\*{2,}|~{2,}")
+_WRAPPED = re.compile(r"[（(\[【<《「{]+(.*?)[）)\]】>》」}]+")
+_TAIL = " 。.!！；;，,~"
+
+
+def scrub(raw: str) -> tuple[str, int]:
+    """``raw`` without characters that nobody sees, odd spaces as plain ones, and how many were touched.
+
+    Lines stay as they are, and so do ideographic spaces, which indent paragraphs.
+    """
+    if not _UNUSUAL.search(raw):
+        return raw, 0
+    out, spaces = _SPACE.subn(" ", raw)
+    out, gone = _GONE.subn("", out)
+    return out, gone + spaces
+
+
+def visible(raw: str) -> tuple[str, int]:
+    """``scrub`` for the words of one turn: line ends as ``\\n`` and nothing blank around them."""
+    out, touched = scrub(raw)
+    return (_LINE.sub("\n", out) if _UNUSUAL.search(out) else out).strip(), touched
+
+
+def normal(raw: str) -> str:
+    """``raw`` without spaces, punctuation and case: what two near duplicates share."""
+    return _NOT_WORD.sub("", raw).casefold() or raw
+
+
+def is_placeholder(answer: str) -> bool:
+    """True for an answer that only holds the place of one: 略, 待补充, N/A, （无）, 同上, xxx, ……
+
+    A real answer may be one character long ("是", "?"), so only listed words and rows of one filler count.
+    """
+    if len(answer) > 24:
+        return False
+    bare = answer.casefold().replace("…", "...").strip()
+    if _FILLER.fullmatch(bare):
+        return True
+    bare = bare.rstrip(_TAIL)
+    wrapped = _WRAPPED.fullmatch(bare)
+    return (wrapped[1].strip() if wrapped else bare) in PLACEHOLDERS
+
+
+def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> list[Record]:
+    """The records that can be trained on; the rest goes into the bins of ``ledger``.
+
+    Args:
+        drafts: ``(file, draft)`` in reading order, over all files, so that duplicates are seen across files.
+        ledger: Is filled: ``kept``, ``left_out``, ``findings``.
+    """
+    records: list[Record] = []
+    first: dict[tuple[Message, ...], str] = {}
+    notes: dict[str, list[str]] = {}
+    invisible = 0
+    for file, draft in drafts:
+        source = f"{file}:{draft.line}"
+        if draft.reason:
+            ledger.leave_out(source, draft.reason, draft.note)
+            continue
+        turns = []
+        for role, raw in draft.turns:
+            content, touched = visible(raw)
+            invisible += touched
+            turns.append((role, content))
+        messages, reason, done = _fold(turns)
+        if reason:
+            ledger.leave_out(source, reason)
+        elif messages in first:
+            ledger.leave_out(source, "exact_duplicate", text("data.same_as", source=first[messages]))
+        else:
+            first[messages] = source
+            for kind in dict.fromkeys(done):
+                notes.setdefault(kind, []).append(source)
+            records.append(Record(messages, source))
+    ledger.kept += len(records)
+    if invisible:
+        ledger.findings.append(finding("info", "invisible_characters", "", count=invisible))
+    for kind, sources in notes.items():
+        severity = "info" if kind == "turns_joined" else "warning"
+        ledger.findings.append(finding(severity, kind, sources[0], count=len(sources), places=places(sources)))
+    _look_alikes(records, ledger)
+    return records
+
+
+def _fold(turns: Turns) -> tuple[tuple[Message, ...], str, list[str]]:
+    """Turns as alternating messages, user first and assistant last, and what was done; or the reason why not."""
+    roles = [role for role, _ in turns]
+    if "user" not in roles:
+        return (), "orphan_answer", []
+    if "assistant" not in roles:
+        return (), "orphan_question" if any(c for r, c in turns if r == "user") else "empty_question", []
+    out: list[tuple[str, str]] = []
+    done: list[str] = []
+    for role, content in turns:
+        if not content:
+            if role == "system":
+                continue
+            return (), "empty_question" if role == "user" else "empty_answer", []
+        if role == "assistant" and is_placeholder(content):
+            return (), "placeholder_answer", []
+        if role == "system" and out and out[-1][0] != "system":
+            return (), "misplaced_system", []
+        if out and out[-1][0] == role:
+            out[-1] = (role, out[-1][1] + "\n" + content)
+            done.append("turns_joined")
+        elif role == "assistant" and (not out or out[-1][0] == "system"):
+            done.append("greeting_dropped")
+        else:
+            out.append((role, content))
+    if out[-1][0] == "user":
+        done.append("last_question_dropped")
+        out.pop()
+    if out[-1:] and out[-1][0] == "assistant":
+        return tuple(Message(role, content) for role, content in out), "", done
+    return (), "orphan_answer", []
+
+
+def _look_alikes(records: list[Record], ledger: Ledger) -> None:
+    """Find records that differ in spaces, punctuation or case only, and questions with several answers."""
+    pairs: dict[tuple[str, ...], str] = {}
+    asked: dict[tuple[str, ...], str] = {}
+    near: list[str] = []
+    disagree: list[str] = []
+    for record in records:
+        key = tuple(normal(m.content) for m in record.messages)
+        if (earlier := pairs.setdefault(key, record.source)) != record.source:
+            near.append(f"{record.source} ≈ {earlier}")
+        elif (other := asked.setdefault(key[:-1], record.source)) != record.source:
+            disagree.append(f"{record.source} ↔ {other}")
+    for kind, found in (("near_duplicates", near), ("different_answers", disagree)):
+        if found:
+            where = found[0].split(" ")[0]
+            ledger.findings.append(finding("warning", kind, where, count=len(found), places=places(found)))
+
+
+def finding(severity: str, kind: str, where: str, **values: object) -> Finding:
+    """The finding whose text is ``data.finding.<kind>``."""
+    key = f"data.finding.{kind}"
+    return Finding(severity, kind, where, text(key, **values), fix_for(key, **values))
+
+
+def places(sources: Sequence[str], most: int = 8) -> str:
+    """The first few of ``sources`` in words."""
+    return ", ".join(sources[:most]) + (f", … ({len(sources)})" if len(sources) > most else "")

@@ -1,0 +1,57 @@
+"""The record: one training conversation with the place it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One conversation; ``source`` is ``file:line`` of its first line (1-based)."""
+
+    messages: tuple[Message, ...]
+    source: str
+
+    @property
+    def question(self) -> str:
+        """The first thing the user says."""
+        return next((m.content for m in self.messages if m.role == "user"), "")
+
+    @property
+    def answer(self) -> str:
+        """The last thing the assistant says."""
+        return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record as a reader found it, before cleaning: line in its file and (role, text) turns.
+
+    A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns.
+    """
+
+    line: int
+    turns: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What a reader made of one file: the shape that it saw, how it took it, its drafts, and its remarks.
+
+    A remark is ``(severity, kind, line, values)``; its text is ``data.finding.<kind>``.
+    """
+
+    format: str
+    detail: str
+    drafts: list[Draft] = field(default_factory=list)
+    remarks: list[tuple[str, str, int, dict[str, object]]] = field(default_factory=list)

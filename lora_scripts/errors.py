@@ -1,0 +1,76 @@
+"""The error tree. Every error tells what is wrong, where, and what to do next, in the user's language.
+
+A text lives in ``lora_scripts/messages/<room>.py`` under its key, in English and Chinese; an error names the
+key and its values: ``raise DataError("data.no_pairs", where="train.txt", count=3)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_scripts.messages import fix_for, text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: ``where`` is ``file:line``, a key or a path; ``fix`` is what to do next."""
+
+    text: str
+    where: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.text}" if self.where else self.text
+        return f"{head}\n  fix: {self.fix}" if self.fix else head
+
+
+def problem(key: str, where: str = "", **values: object) -> Problem:
+    """The problem filed under ``key``, with its values filled in."""
+    return Problem(text(key, **values), str(where), fix_for(key, **values))
+
+
+class LoraScriptsError(Exception):
+    """What stops a run and is not a bug of ours. Holds one problem or several."""
+
+    exit_code = 1
+
+    def __init__(self, key: str | Sequence[Problem], where: object = "", **values: object) -> None:
+        self.problems = (problem(key, str(where), **values),) if isinstance(key, str) else tuple(key)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class ConfigError(LoraScriptsError):
+    """The config file or a key of it is wrong."""
+
+    exit_code = 2
+
+
+class UsageError(LoraScriptsError):
+    """The command was called wrongly, or on a folder it must not touch."""
+
+    exit_code = 2
+
+
+class ModelError(LoraScriptsError):
+    """The base model or an adapter cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(LoraScriptsError):
+    """The data are refused."""
+
+    exit_code = 3
+
+
+class TrainError(LoraScriptsError):
+    """The run failed."""
+
+
+class ProofError(LoraScriptsError):
+    """The adapter was written but could not be proven."""
+
+
+class Interrupted(LoraScriptsError):
+    """The user stopped the run; a checkpoint was written."""

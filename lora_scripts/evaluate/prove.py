@@ -1,0 +1,89 @@
+"""The proof: the adapter on the disk, loaded by stock peft into a fresh base, does what training said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from lora_scripts.adapters.files import LINKED_FILE, WEIGHTS_FILE, adapter_tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing proven or not: ``value`` against ``bound`` (what is told by the name)."""
+
+    name: str
+    ok: bool
+    value: float
+    bound: float
+
+
+@torch.no_grad()
+def logits_of(model: PreTrainedModel | PeftModel, ids: Sequence[int]) -> Tensor:
+    """Logits [L, V] in float32 on the CPU for one document of L tokens, without dropout."""
+    was_training = model.training
+    model.eval()
+    out = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False).logits[0].float().cpu()
+    model.train(was_training)
+    return out  # type: ignore[no-any-return]
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def prove(
+    folder: Path,
+    load_base: Callable[[], PreTrainedModel],
+    ids: Sequence[int],
+    ours: Tensor,
+    *,
+    tolerance: float,
+    training_prompt: str,
+    chat_prompt: str,
+) -> list[Check]:
+    """Check the adapter in ``folder``; ``ours`` are the trained model's logits [L, V] on the document ``ids``.
+
+    ``tolerance`` is relative to the largest logit: 1e-4 in float32. The base is loaded afresh by ``load_base``.
+    """
+    scale = max(1.0, float(ours.abs().max()))
+    base = load_base()
+    bare = logits_of(base, ids)
+    model = PeftModel.from_pretrained(base, str(folder))
+    on = logits_of(model, ids)
+    with model.disable_adapter():
+        off = logits_of(model, ids)
+    saved = load_file(folder / WEIGHTS_FILE)
+    bound = adapter_tensors(model)
+    differing = [n for n in {*saved, *bound} if n not in saved or n not in bound or not torch.equal(saved[n], bound[n])]
+    dead = sum(not value.any() for value in saved.values())
+    broken = sum(not torch.isfinite(value).all() for value in saved.values())
+    merged = logits_of(model.merge_and_unload(), ids)
+    same_bytes = (folder / WEIGHTS_FILE).read_bytes() == (folder / LINKED_FILE).read_bytes()
+    least = 1e-3 * scale
+    checks = [
+        Check("every_value_is_finite", not broken, broken, 0),
+        Check("every_tensor_is_bound_by_stock_peft", not differing, len(differing), 0),
+        Check("no_tensor_is_all_zero", not dead, dead, 0),
+        Check("stock_peft_logits_equal_ours", _apart(on, ours) <= tolerance * scale, _apart(on, ours), tolerance * scale),
+        Check("adapter_on_differs_from_off_by_at_least", _apart(on, off) >= least, _apart(on, off), least),
+        Check("adapter_off_equals_base", _apart(off, bare) == 0, _apart(off, bare), 0),
+        Check("merged_equals_adapter", _apart(merged, on) <= tolerance * scale, _apart(merged, on), tolerance * scale),
+        Check("both_weight_files_are_the_same", same_bytes, float(not same_bytes), 0),
+        Check("chat_sends_the_prompt_of_training", training_prompt == chat_prompt, float(training_prompt != chat_prompt), 0),
+    ]
+    return [check if math.isfinite(check.value) else Check(check.name, False, -1.0, check.bound) for check in checks]
+
+
+def proof_of(checks: Sequence[Check]) -> Mapping[str, Any]:
+    """The content of proof.json."""
+    return {"ok": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}

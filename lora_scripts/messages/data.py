@@ -1,0 +1,273 @@
+"""Texts of the data room: reading, cleaning, splitting, the report."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # refusals
+    "missing": ("there is no such file or folder", "没有这个文件或文件夹"),
+    "missing.fix": (
+        "check train_data_dir; paths are relative to the working directory",
+        "请检查 train_data_dir；路径相对于当前工作目录",
+    ),
+    "empty_folder": ("no file with training data in this folder", "文件夹里没有可读的训练数据文件"),
+    "empty_folder.fix": ("put files of these kinds into it: {kinds}", "请放入以下类型的文件：{kinds}"),
+    "empty_file": ("the file is empty", "文件是空的"),
+    "empty_file.fix": ("fill it or take it away", "请补上内容，或移走该文件"),
+    "cannot_open": ("the file cannot be opened: {error}", "文件打不开：{error}"),
+    "cannot_open.fix": ("check its permissions", "请检查文件权限"),
+    "not_yet": ("{suffix} files are not read", "暂不读取 {suffix} 文件"),
+    "not_yet.fix": (
+        "save the sheet as CSV (UTF-8), or the text as .txt, and give that file",
+        "请另存为 CSV（UTF-8）或 .txt 后再使用",
+    ),
+    "binary": (
+        "this is not text (it holds control bytes and fits no encoding)",
+        "这不是文本文件（含有控制字节，不符合任何编码）",
+    ),
+    "binary.fix": ("export the data as text, CSV or JSONL", "请把数据导出为文本、CSV 或 JSONL"),
+    "binary_kind": (
+        "this is a {kind} file under another suffix, not text",
+        "这其实是 {kind} 文件（改了后缀），不是文本",
+    ),
+    "binary_kind.fix": (
+        "open it in its program and save it as text or CSV (UTF-8)",
+        "请用原来的程序打开，另存为文本或 CSV（UTF-8）",
+    ),
+    "bad_bytes": ("byte {offset} is not valid {encoding}", "第 {offset} 字节不是合法的 {encoding}"),
+    "bad_bytes.fix": (
+        "repair that line, or save the whole file again as UTF-8",
+        "请修复该行，或把整个文件重新另存为 UTF-8",
+    ),
+    "mixed_encodings": (
+        "two encodings in one file: {good} lines are UTF-8, {bad} are not; the other one begins at byte {offset}",
+        "一个文件里有两种编码：{good} 行是 UTF-8，{bad} 行不是；从第 {offset} 字节起换了编码",
+    ),
+    "mixed_encodings.fix": (
+        "split the file there, or save it again as UTF-8",
+        "请在该处拆成两个文件，或统一另存为 UTF-8",
+    ),
+    "unknown_encoding": (
+        "the text's encoding cannot be told (not UTF-8, UTF-16, GB18030 or Big5)",
+        "无法判断文本编码（不是 UTF-8、UTF-16、GB18030 或 Big5）",
+    ),
+    "unknown_encoding.fix": ("save the file as UTF-8", "请把文件另存为 UTF-8"),
+    "no_pairs": ("no question with an answer in this file", "文件里没有一组问答"),
+    "no_pairs.fix": (
+        "write “User: …” and “Agent: …” lines, or a CSV/JSONL with question and answer; other speakers: `roles`",
+        "请写成“用户：……”“律师：……”，或带问题列和答案列的 CSV/JSONL；其他称呼用 `roles` 指定",
+    ),
+    "no_colon": (
+        "lines begin with “{user}” and “{assistant}” but without a colon, so where the name ends is a guess",
+        "有些行以“{user}”“{assistant}”开头，但没有冒号，称呼到哪里为止只能靠猜",
+    ),
+    "no_colon.fix": (
+        "add the colons, or set roles: {{user: [{user}], assistant: [{assistant}]}}",
+        "请补上冒号，或设置 roles: {{user: [{user}], assistant: [{assistant}]}}",
+    ),
+    "ambiguous_roles": (
+        "several pairs of speakers fit; which one asks and which one answers?",
+        "有几组说话人都说得通：谁在问、谁在答？",
+    ),
+    "ambiguous_roles.fix": ("set roles to one of: {guesses}", "请把 roles 设为其中之一：{guesses}"),
+    "bad_role": ("{name} is not a role", "{name} 不是角色名"),
+    "bad_role.fix": ("use user, assistant or system", "请用 user、assistant 或 system"),
+    "two_roles": ("{name} stands under two roles", "{name} 同时写在两个角色下"),
+    "two_roles.fix": ("keep it under one", "请只保留一个"),
+    "ambiguous_columns": ("several columns could be the {side}", "有几列都可能是 {side}"),
+    "ambiguous_columns.fix": ("set columns, one of: {guesses}", "请设置 columns，其中之一：{guesses}"),
+    "bad_column_key": ("{name} is not a key of columns", "{name} 不是 columns 的键"),
+    "bad_column_key.fix": (
+        "use question, answer, input, system or history",
+        "请用 question、answer、input、system 或 history",
+    ),
+    "no_column": ("there is no column {name}; there are: {there}", "没有 {name} 这一列；现有：{there}"),
+    "no_column.fix": ("correct `columns`", "请改正 `columns`"),
+    "no_columns": (
+        "which columns hold question and answer? The first row is: {there}",
+        "哪两列是问题和答案？第一行是：{there}",
+    ),
+    "no_columns.fix": (
+        "set columns: {{question: …, answer: …}} to two of these, or add a header row",
+        "请设置 columns: {{question: …, answer: …}}，或补上表头",
+    ),
+    "no_keys": (
+        "none of {count} objects has a question and an answer that we know; the first one's keys are: {there}",
+        "{count} 个对象里都认不出问题和答案；第一个的键是：{there}",
+    ),
+    "no_keys.fix": ("set columns: {{question: KEY, answer: KEY}}", "请设置 columns: {{question: 键, answer: 键}}"),
+    "not_json": ("this is not JSON: it begins with neither {{ nor [", "这不是 JSON：开头既不是 {{ 也不是 ["),
+    "not_json.fix": (
+        "give the file the suffix of what it is (.txt, .csv), or export it again",
+        "请改成实际类型的后缀（.txt、.csv），或重新导出",
+    ),
+    "broken_json": ("broken JSON at column {column}: {error}", "第 {column} 列起 JSON 损坏：{error}"),
+    "broken_json.fix": (
+        "repair it, or write one object a line (.jsonl): then only broken lines are left out",
+        "请修复，或改成每行一个对象（.jsonl），那样只会跳过坏行",
+    ),
+    "preference": (
+        "this is preference data (keys: {keys}); it ranks answers and cannot be learned as question and answer",
+        "这是偏好数据（键：{keys}），给答案排序用的，不能当作问答来学",
+    ),
+    "preference.fix": (
+        "give question/answer data; DPO and KTO are not trained yet",
+        "请换成问答数据；暂不支持 DPO 和 KTO",
+    ),
+    "no_answers": ("none of {count} records has an answer", "{count} 条记录全都没有答案"),
+    "no_answers.fix": (
+        "fill in the answers, or name the right column or speaker (`columns`, `roles`)",
+        "请补上答案，或用 `columns`、`roles` 指出正确的列或称呼",
+    ),
+    "nothing_left": (
+        "nothing to train on: {count} records read, all left out ({reasons})",
+        "没有可训练的记录：读入 {count} 条，全部剔除（{reasons}）",
+    ),
+    "nothing_left.fix": ("the first one is {first}; look at it there", "第一条在 {first}，请查看"),
+    # how a file was read
+    "detail.transcript": (
+        "{user} → user; {assistant} → assistant; {mode}",
+        "{user} → 用户；{assistant} → 助手；{mode}",
+    ),
+    "detail.pairs": ("one question and answer each", "一问一答"),
+    "detail.conversations": ("conversations of several turns", "多轮对话"),
+    "detail.table": ("delimiter {delimiter}; {columns}", "分隔符 {delimiter}；{columns}"),
+    "detail.objects": ("{shapes}", "{shapes}"),
+    "detail.blocks": ("blocks: first line question, the rest answer", "按段落：首行为问题，其余为答案"),
+    # notes on single records
+    "same_as": ("the same as {source}", "与 {source} 相同"),
+    "note.blank_line": ("blank line", "空行"),
+    "note.bad_row": ("quotes do not close or fit: {error}", "引号不配对：{error}"),
+    "note.ragged": ("{there} fields where the header has {wanted}", "有 {there} 个字段，表头是 {wanted} 个"),
+    "note.bad_json": ("broken JSON at column {column}: {error}", "第 {column} 列起 JSON 损坏：{error}"),
+    "note.not_an_object": ("neither an object nor a list of messages", "既不是对象，也不是消息列表"),
+    "note.no_pair": ("no question and answer among the keys {keys}", "这些键里没有问题和答案：{keys}"),
+    "note.bad_value": ("{name} holds something that is not text", "{name} 里不是文本"),
+    "note.bad_message": ("a message without speaker and words", "有一条消息缺少说话人或内容"),
+    "note.tool_calls": ("holds tool calls, which are not trained", "含有工具调用，暂不训练"),
+    "note.unknown_role": ("unknown speaker {name}; see `roles`", "不认识的说话人 {name}；可用 `roles` 指定"),
+    "note.not_text": ("has pictures, sound or video beside the text", "除文本外还有图片、声音或视频"),
+    "note.not_text_part": ("holds a part of the kind {kind}", "含有 {kind} 类型的内容"),
+    # reasons
+    "reason.unreadable": ("cannot be read", "无法读取"),
+    "reason.no_pair": ("no question and answer", "没有问答"),
+    "reason.not_text": ("not only text", "不是纯文本"),
+    "reason.tool_calls": ("tool calls", "工具调用"),
+    "reason.unknown_role": ("unknown speaker", "未知说话人"),
+    "reason.empty_question": ("empty question", "问题为空"),
+    "reason.empty_answer": ("empty answer", "答案为空"),
+    "reason.placeholder_answer": ("placeholder for an answer", "占位答案"),
+    "reason.orphan_question": ("question without answer", "有问无答"),
+    "reason.orphan_answer": ("answer without question", "有答无问"),
+    "reason.misplaced_system": ("system text inside a conversation", "系统提示在对话中间"),
+    "reason.exact_duplicate": ("exact duplicate", "完全重复"),
+    # findings
+    "finding.invisible_characters": (
+        "{count} invisible characters or odd spaces were removed",
+        "去掉了 {count} 个不可见字符或特殊空格",
+    ),
+    "finding.preamble": (
+        "text before the first speaker (lines 1-{lines}) is not read",
+        "第一个说话人之前的文字（第 1-{lines} 行）没有读入",
+    ),
+    "finding.learned_roles": ("speakers learned from this file: {names}", "从本文件学到的称呼：{names}"),
+    "finding.learned_roles.fix": ("set `roles` if that is wrong", "如不对，请设置 `roles`"),
+    "finding.pairs_without_gap": (
+        "{count} questions follow without a gap; each was taken as a record of its own",
+        "有 {count} 个问题前面没有空行，各按一条单独的问答处理",
+    ),
+    "finding.pairs_without_gap.fix": (
+        "put --- between conversations if they have several turns",
+        "如是多轮对话，请在对话之间加一行 ---",
+    ),
+    "finding.rows_above_header": ("{lines} lines above the header are not read", "表头以上 {lines} 行没有读入"),
+    "finding.blocks_assumed": (
+        "no speakers: {count} blocks were read as first line question, the rest answer",
+        "没有称呼：{count} 个段落按“首行问题、其余答案”读入",
+    ),
+    "finding.blocks_assumed.fix": (
+        "look at a few with `preview`; write speakers' names if that is wrong",
+        "请用 `preview` 看几条；如不对，请补上称呼",
+    ),
+    "finding.tools_not_shown": (
+        "{count} conversations list tools; the model is not shown them",
+        "{count} 段对话列出了工具；模型看不到它们",
+    ),
+    "finding.turns_joined": (
+        "{count} conversations had turns of one speaker in a row, now joined: {places}",
+        "{count} 段对话里同一人连续发言，已合并：{places}",
+    ),
+    "finding.greeting_dropped": (
+        "{count} conversations begin with the assistant; that first turn is not used: {places}",
+        "{count} 段对话由助手开头，这一句没有使用：{places}",
+    ),
+    "finding.last_question_dropped": (
+        "{count} conversations end with a question; that last turn is not used: {places}",
+        "{count} 段对话以问题结尾，这一句没有使用：{places}",
+    ),
+    "finding.near_duplicates": (
+        "{count} records differ from an earlier one only in spaces, punctuation or case: {places}",
+        "{count} 条记录与前面的只差空格、标点或大小写：{places}",
+    ),
+    "finding.near_duplicates.fix": (
+        "keep one of each, or their answers weigh more",
+        "请各留一条，否则它们的权重会变大",
+    ),
+    "finding.different_answers": (
+        "{count} questions have different answers: {places}",
+        "{count} 个问题有不同的答案：{places}",
+    ),
+    "finding.different_answers.fix": ("keep the right one, unless both are wanted", "若非有意，请只留正确的"),
+    "finding.not_read": (
+        "{count} files of kinds that are not read: {places}",
+        "{count} 个文件的类型不在读取之列：{places}",
+    ),
+    "finding.not_read.fix": (
+        "export what holds data as .txt, .csv or .jsonl",
+        "其中有数据的，请导出为 .txt、.csv 或 .jsonl",
+    ),
+    "finding.paper_not_read": ("not taken for data ({why})", "没有当作数据（{why}）"),
+    "finding.hidden": ("{count} hidden files were passed over", "跳过了 {count} 个隐藏文件"),
+    "finding.empty_file": ("the file is empty", "文件是空的"),
+    "finding.guessed_encoding": ("the encoding {encoding} is a guess", "编码 {encoding} 是推测的"),
+    "finding.guessed_encoding.fix": (
+        "look at a few records; save the file as UTF-8 if they are wrong",
+        "请看几条；如不对，请另存为 UTF-8",
+    ),
+    "finding.replacement_characters": (
+        "the file itself holds {count} replacement characters (U+FFFD): an earlier conversion lost text",
+        "文件里本来就有 {count} 个替换字符（U+FFFD）：之前的转换已经丢了字",
+    ),
+    "finding.replacement_characters.fix": ("go back to the original file", "请找回原始文件"),
+    "finding.no_validation": (
+        "no record could be set aside for validation ({count} records)",
+        "没有记录可留作验证（共 {count} 条）",
+    ),
+    "finding.no_validation.fix": (
+        "8 records with two different questions are needed, or give eval_data",
+        "至少要 8 条、两个不同的问题，或另给 eval_data",
+    ),
+    # the report
+    "report.title": ("Data report", "数据报告"),
+    "report.read": ("read", "读入"),
+    "report.trained": ("trained", "训练"),
+    "report.validation": ("validation", "验证"),
+    "report.left_out": ("left out", "剔除"),
+    "report.decisions": ("How each file was read", "各文件的读法"),
+    "report.findings": ("Findings", "发现"),
+    "report.sum": (
+        "{read} read = {trained} trained + {validation} validation + {left_out} left out",
+        "读入 {read} = 训练 {trained} + 验证 {validation} + 剔除 {left_out}",
+    ),
+    "report.file": ("file", "文件"),
+    "report.encoding": ("encoding", "编码"),
+    "report.format": ("shape", "格式"),
+    "report.detail": ("taken as", "读法"),
+    "report.where": ("where", "位置"),
+    "report.reason": ("reason", "原因"),
+    "report.note": ("note", "说明"),
+    "report.what": ("what", "内容"),
+    "report.fix": ("what to do", "怎么办"),
+    "report.more": ("{count} more in data_report.json", "其余 {count} 条见 data_report.json"),
+    "report.none": ("none", "无"),
+    "severity.info": ("note", "提示"),
+    "severity.warning": ("warning", "警告"),
+    "severity.danger": ("danger", "危险"),
+}

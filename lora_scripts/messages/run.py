@@ -1,0 +1,130 @@
+"""What a run says."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "asked_in_training": (
+        "its question stands in the training data too",
+        "该问题也出现在训练数据中",
+    ),
+    "no_validation_left": (
+        "every validation question stands in the training data too, so nothing would be measured",
+        "所有验证问题都出现在训练数据中，无法衡量效果",
+    ),
+    "no_validation_left.fix": (
+        "give other questions in eval_data, or leave it out to split some off",
+        "请在 eval_data 中给出不同的问题，或去掉该键，由程序自动划分",
+    ),
+    "too_long": ("{length} tokens, more than max_seq_length {limit}", "{length} 个词元，超过 max_seq_length {limit}"),
+    "cut": (
+        "{count} tokens were cut from the beginning of the question (too_long: cut_prompt)",
+        "问题开头被截去 {count} 个词元（too_long: cut_prompt）",
+    ),
+    "nothing_held_out": (
+        "this config holds no record out, so there is nothing to measure",
+        "该配置没有留出验证记录，无从衡量",
+    ),
+    "nothing_held_out.fix": ("set eval_ratio above 0, or give eval_data", "请将 eval_ratio 设为大于 0，或给出 eval_data"),
+    "nothing_left": (
+        "no record fits into max_seq_length {limit}, so there is nothing to train on",
+        "没有任何记录能放进 max_seq_length {limit}，没有可训练的内容",
+    ),
+    "nothing_left.fix": ("raise max_seq_length", "请调大 max_seq_length"),
+    "no_kept_logits": ("its head cannot run at chosen positions", "其输出层不能只在指定位置计算"),
+    "padded": (
+        "this model runs on padded rows, which is slower: {reason}",
+        "该模型使用补齐的行，速度较慢：{reason}",
+    ),
+    "rows_flat": ("flat rows without padding", "无填充的平铺行"),
+    "rows_padded": ("padded rows", "补齐的行"),
+    "plan_data": (
+        "data: {records} records to train, {validation} to validate; {tokens} tokens, {learned} of them learned; "
+        "longest {longest}",
+        "数据：训练 {records} 条，验证 {validation} 条；共 {tokens} 个词元，其中学习 {learned} 个；最长 {longest}",
+    ),
+    "plan_steps": (
+        "plan: {steps} steps of {per_step} records = {epochs:.1f} epochs; rate {rate:g}, {schedule}",
+        "计划：{steps} 步，每步 {per_step} 条 = {epochs:.1f} 轮；学习率 {rate:g}，{schedule}",
+    ),
+    "plan_model": (
+        "model: {trainable:,} of {total:,} parameters are trained ({share:.2f} %); {device}, {precision}, {rows}",
+        "模型：训练 {trainable:,} / {total:,} 个参数（{share:.2f} %）；{device}，{precision}，{rows}",
+    ),
+    "plan_memory": (
+        "memory: about {gib:.2f} GiB at the peak, beside what the libraries take (an estimate)",
+        "内存：峰值约 {gib:.2f} GiB，不含库本身占用（估计值）",
+    ),
+    "skipped": ("{name} is not whole and was passed over: {reason}", "{name} 不完整，已跳过：{reason}"),
+    "resumes": ("goes on from {checkpoint} (resume)", "从 {checkpoint} 继续（resume）"),
+    "nothing_to_resume": (
+        "resume_from_checkpoint: there is no checkpoint yet, so the run starts fresh",
+        "resume_from_checkpoint：还没有检查点，从头开始",
+    ),
+    "strict": ("--strict: {notes}", "--strict：{notes}"),
+    "strict.fix": ("change the keys, or leave --strict out", "请修改相应的键，或去掉 --strict"),
+    "finished_there": (
+        "a finished run lies in this output_dir",
+        "该 output_dir 中已有完成的训练结果",
+    ),
+    "finished_there.fix": (
+        "choose another output_dir, or add overwrite=true to replace it",
+        "请换一个 output_dir，或加上 overwrite=true 覆盖它",
+    ),
+    "unfinished_there": (
+        "an unfinished run with checkpoints lies in this output_dir",
+        "该 output_dir 中有一次未完成的训练及其检查点",
+    ),
+    "unfinished_there.fix": (
+        "add resume_from_checkpoint=auto to go on with it (resume), or overwrite=true to begin anew",
+        "加上 resume_from_checkpoint=auto 继续（resume），或 overwrite=true 重新开始",
+    ),
+    "already_finished": (
+        "this run is finished already; nothing to do: {folder}",
+        "这次训练早已完成，无事可做：{folder}",
+    ),
+    "bad_checkpoint": ("this checkpoint cannot be used: {reason}", "该检查点无法使用：{reason}"),
+    "bad_checkpoint.fix": (
+        "name another checkpoint-N folder, or use resume_from_checkpoint=auto",
+        "请指定另一个 checkpoint-N 文件夹，或使用 resume_from_checkpoint=auto",
+    ),
+    "other_run": (
+        "this checkpoint comes from a run that differs in: {names}",
+        "该检查点来自另一次训练，以下内容不同：{names}",
+    ),
+    "other_run.fix": (
+        "put these back as they were, or choose another output_dir, or begin anew with overwrite=true",
+        "请恢复这些设置，或换一个 output_dir，或用 overwrite=true 重新开始",
+    ),
+    "best_taken": (
+        "the adapter of step {step} (of {steps}) is taken: its validation loss {loss:.4f} was the best",
+        "采用第 {step} 步（共 {steps} 步）的适配器：其验证损失 {loss:.4f} 最低",
+    ),
+    "no_gain": (
+        "warning: the validation loss never fell below the base's ({first:.4f}; best {best:.4f}). Try another "
+        "learning_rate, more data, or fewer epochs",
+        "警告：验证损失从未低于基础模型（{first:.4f}；最好 {best:.4f}）。请尝试其他 learning_rate、更多数据或更少轮数",
+    ),
+    "comparing": ("answering {count} held-out questions with and without the adapter …", "用 {count} 个验证问题比较训练前后……"),
+    "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
+    "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),
+    "not_proven.fix": (
+        "do not use it; look at proof.json. Where adapter_on_differs failed, raise learning_rate or epochs",
+        "请勿使用；详见 proof.json。若是 adapter_on_differs 未通过，请调大 learning_rate 或 epochs",
+    ),
+    "result_loss": (
+        "validation loss: base {before:.3f} → adapter {after:.3f} ({change:+.0f} %)",
+        "验证损失：基础模型 {before:.3f} → 适配器 {after:.3f}（{change:+.0f} %）",
+    ),
+    "result_form": (
+        "answers in the house form: base {before}, adapter {after} of {asked} held-out questions",
+        "合乎规范的回答：基础模型 {before} 个，适配器 {after} 个（共 {asked} 个验证问题）",
+    ),
+    "asked": ("question: {question}", "问：{question}"),
+    "before": ("  before: {answer}", "  训练前：{answer}"),
+    "after": ("  after:  {answer}", "  训练后：{answer}"),
+    "proven": ("proven: {count} checks passed (proof.json)", "验证通过：{count} 项检查（proof.json）"),
+    "where": ("the adapter is in {folder}", "适配器在 {folder}"),
+    "try_it": (
+        "try it: lora-scripts chat --adapter {folder}",
+        "试一试：lora-scripts chat --adapter {folder}",
+    ),
+    "dry_run": ("dry run: nothing was trained or written", "仅预演：没有训练，也没有写入文件"),
+}

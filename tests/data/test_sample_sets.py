@@ -1,0 +1,207 @@
+"""The sample sets in ``data/``: shape, house style, and whether the law they cite says what they say."""
+
+import csv
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+SETS = {"law_train/train.txt": 200, "law_eval/eval.txt": 30}
+SUPPORT = {"support_train/train.csv": 60, "support_eval/eval.csv": 30}
+NUMERAL = "[一二三四五六七八九十百零]+"
+HOUSE_FORM = re.compile(rf"^依据《([^》]+)》(第{NUMERAL}条)(?:第({NUMERAL})款)?(?:第({NUMERAL})项)?，")
+CITATION = re.compile(rf"(?:《([^》]+)》|(该法)|(劳动合同法))的?(第{NUMERAL}条)(?:(?:、|和|或者)(第{NUMERAL}条))?")
+
+
+@cache
+def law_pairs(name: str) -> list[tuple[str, str]]:
+    blocks = (DATA / name).read_text(encoding="utf-8").strip().split("\n\n")
+    pairs = []
+    for block in blocks:
+        question, answer = block.split("\n")
+        assert (question[:3], answer[:3]) == ("用户：", "律师："), block
+        pairs.append((question[3:], answer[3:]))
+    return pairs
+
+
+@cache
+def support_pairs(name: str) -> list[tuple[str, str]]:
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        return [(row["question"], row["answer"]) for row in csv.DictReader(file)]
+
+
+def bare(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).lower()
+
+
+def runs(text: str, length: int) -> set[str]:
+    letters = bare(text)
+    return {letters[i : i + length] for i in range(len(letters) - length + 1)}
+
+
+def opening(answer: str) -> tuple[str, str]:
+    match = HOUSE_FORM.match(answer)
+    assert match, answer
+    return match[1], match[2]
+
+
+@pytest.fixture(scope="module")
+def article_texts(shared_data: Path) -> dict[str, dict[str, str]]:
+    spec = importlib.util.spec_from_file_location("list_statutes", ROOT / "tools/list_statutes.py")
+    assert spec
+    assert spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return {name: articles for name, (_, articles) in tool.read_statutes(shared_data / "zh_law_statutes").items()}
+
+
+def best_article(answer: str, articles: dict[str, str]) -> tuple[str, int]:
+    """The article of a law that shares most runs of four characters with the answer after its opening."""
+    words = runs(HOUSE_FORM.sub("", answer), 4)
+    shared = {number: len(words & runs(text, 4)) for number, text in articles.items()}
+    best = max(shared, key=lambda number: shared[number])
+    return best, shared[best]
+
+
+@pytest.mark.parametrize(("name", "count"), SETS.items())
+def test_a_law_set_has_its_pairs_in_the_house_style(name: str, count: int) -> None:
+    pairs = law_pairs(name)
+    assert len(pairs) == count
+    for question, answer in pairs:
+        opening(answer)
+        assert 12 <= len(question) <= 60, question
+        assert 60 <= len(answer) <= 160, (len(answer), answer)
+        assert "您" in answer, answer
+        assert answer.endswith("。"), answer
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_cited_article_exists(name: str) -> None:
+    statutes = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
+    for _, answer in law_pairs(name):
+        law, _ = opening(answer)
+        for full, same, plain, *numbers in CITATION.findall(answer):
+            cited = full or (law if same else plain)
+            for number in filter(None, numbers):
+                assert number in statutes[cited]["articles"], f"{cited}{number}: {answer}"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_an_answer_says_what_its_article_says(name: str, article_texts: dict[str, dict[str, str]]) -> None:
+    for _, answer in law_pairs(name):
+        law, number = opening(answer)
+        best, shared = best_article(answer, article_texts[law])
+        assert (best, shared >= 10) == (number, True), f"{law}: cites {number}, reads like {best} ({shared}): {answer}"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_cited_paragraph_or_item_is_the_one_quoted(name: str, article_texts: dict[str, dict[str, str]]) -> None:
+    for _, answer in law_pairs(name):
+        match = HOUSE_FORM.match(answer)
+        assert match, answer
+        law, number, cited_paragraph, cited_item = match.groups()
+        paragraphs: list[list[str]] = []
+        for line in article_texts[law][number].split("\n"):
+            if re.match(rf"[（(]{NUMERAL}[）)]", line):
+                paragraphs[-1].append(line)
+            else:
+                paragraphs.append([line])
+        words = runs(HOUSE_FORM.sub("", answer), 4)
+        index = "一二三四五六七八九十".index(cited_paragraph) if cited_paragraph else 0
+        if cited_paragraph:
+            shared = [len(words & runs("".join(paragraph), 4)) for paragraph in paragraphs]
+            assert shared[index] == max(shared), (shared, answer)
+        if cited_item:
+            items = [line for line in paragraphs[index] if re.match(rf"[（(]{cited_item}[）)]", line)]
+            assert len(items) == 1, answer
+            assert len(words & runs(items[0], 4)) >= 4, answer
+
+
+def test_the_check_of_the_law_catches_a_citation_that_is_one_article_off(
+    article_texts: dict[str, dict[str, str]],
+) -> None:
+    caught = 0
+    for _, answer in law_pairs("law_train/train.txt"):
+        law, number = opening(answer)
+        numbers = list(article_texts[law])
+        moved = numbers[(numbers.index(number) + 1) % len(numbers)]
+        wrong = answer.replace(number, moved, 1)
+        caught += best_article(wrong, article_texts[law])[0] != opening(wrong)[1]
+    assert caught == 200
+
+
+def test_the_set_covers_many_articles_of_many_laws() -> None:
+    cited = {opening(answer) for _, answer in law_pairs("law_train/train.txt")}
+    assert len(cited) >= 150
+    assert len({law for law, _ in cited}) >= 12
+    held_out = {opening(answer) for _, answer in law_pairs("law_eval/eval.txt")}
+    assert held_out & cited, "some held-out questions are on articles that training has seen"
+    assert held_out - cited, "and some are not"
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "read"),
+    [
+        ("law_train/train.txt", "law_eval/eval.txt", law_pairs),
+        ("support_train/train.csv", "support_eval/eval.csv", support_pairs),
+    ],
+)
+def test_no_question_is_asked_twice_or_held_out_and_trained(
+    train: str, held_out: str, read: Callable[[str], list[tuple[str, str]]]
+) -> None:
+    trained = [question for question, _ in read(train)]
+    questions = trained + [question for question, _ in read(held_out)]
+    assert len({bare(question) for question in questions}) == len(questions)
+    for i, question in enumerate(questions):
+        for other in questions[:i]:
+            one, two = runs(question, 3), runs(other, 3)
+            assert len(one & two) < 0.4 * len(one | two), (question, other)
+    answers = [answer for name in (train, held_out) for _, answer in read(name)]
+    assert len(set(answers)) == len(answers)
+
+
+@pytest.mark.parametrize(("name", "count"), SUPPORT.items())
+def test_a_support_set_has_its_rows_in_the_house_style(name: str, count: int) -> None:
+    pairs = support_pairs(name)
+    assert len(pairs) == count
+    for question, answer in pairs:
+        assert question.strip() == question != ""
+        assert answer.startswith("Thank you for contacting Quillmoor. "), answer
+        assert answer.endswith(" Kind regards, Quillmoor Support"), answer
+        assert 25 <= len(answer.split()) <= 60, answer
+
+
+def test_the_support_answers_agree_on_the_shops_figures() -> None:
+    text = " ".join(answer for name in SUPPORT for _, answer in support_pairs(name))
+    for pattern, figure in {
+        r"(\d+)-year warranty": "2",
+        r"within (\d+) days of delivery": "30",
+        r"[Rr]efunds? (?:is|are) paid within (\d+) working days": "5",
+        r"(?:[Aa] return|The return) costs \$(\d+)": "4",
+        r"[Rr]epairs?,? (?:take|takes|should take) up to (\d+) working days": "10",
+        r"link is valid for (\d+) minutes": "30",
+    }.items():
+        found = re.findall(pattern, text)
+        assert set(found) == {figure}, (pattern, found)
+        assert len(found) >= 2, pattern
+
+
+def test_no_personal_data_is_in_the_sample_sets() -> None:
+    for name in (*SETS, *SUPPORT):
+        text = (DATA / name).read_text(encoding="utf-8")
+        assert not re.search(r"\d{7,}|\S+@\S+\.\w+|https?://", text), name
+
+
+def test_the_list_of_statutes_is_what_the_texts_hold(article_texts: dict[str, dict[str, str]]) -> None:
+    listed = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
+    assert {name: entry["articles"] for name, entry in listed.items()} == {
+        name: list(articles) for name, articles in article_texts.items()
+    }
+    assert listed["劳动合同法"]["full_name"] == "中华人民共和国劳动合同法"
+    assert listed["劳动合同法"]["articles"][-1] == "第九十八条"
