@@ -17,6 +17,7 @@ def inject(
     """``model`` with a fresh LoRA adapter (Hu et al. 2021) on the modules ``targets``; the base is frozen.
 
     A is drawn from ``seed``, B is zero, so that the model's answers are the base's until the first step.
+    ``base`` is the base's path as the user wrote it: servers compare it as a string.
     """
     torch.manual_seed(seed)
     config = LoraConfig(
@@ -26,9 +27,10 @@ def inject(
         target_modules=sorted(targets),
         fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in targets),
         task_type="CAUSAL_LM",
-        base_model_name_or_path=base,
     )
-    return get_peft_model(model, config)  # type: ignore[no-any-return]
+    adapted: PeftModel = get_peft_model(model, config)
+    adapted.peft_config["default"].base_model_name_or_path = base
+    return adapted
 
 
 def trainable(model: PeftModel) -> list[Parameter]:
