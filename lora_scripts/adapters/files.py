@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -34,7 +35,7 @@ _TENSOR_NAME = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[A
 
 def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
     """The adapter's tensors on the CPU under their PEFT names, in a fixed order."""
-    tensors = get_peft_model_state_dict(model)
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)  # "auto" would ask the network
     return {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
 
 
@@ -168,7 +169,7 @@ def load_adapter(
     if result.unexpected_keys:
         raise ModelError("adapters.keys_differ", where=file_or_dir, names=", ".join(result.unexpected_keys[:3]))
     for module in model.modules():
-        if name in getattr(module, "scaling", {}):
+        if isinstance(module, LoraLayer) and name in module.scaling:
             module.scaling[name] *= weight
     model.base_model.set_adapter(list(model.peft_config), inference_mode=True)
     return model.eval()  # type: ignore[no-any-return]

@@ -38,7 +38,7 @@ PLACEHOLDERS = frozenset(_PLACEHOLDERS_WORDS.split()) | {
     "to be completed",
     "lorem ipsum",
 }
-_FILLER = re.compile(r"x{2,}|×{2,}|\.{2,}|。{2,}|-{2,}|—{1,}|_{2,}|\*{2,}|~{2,}")
+_FILLER = re.compile(r"x{2,}|×{2,}|\.{2,}|。{2,}|-+|—+|_{2,}|\*{2,}|~{2,}")
 _WRAPPED = re.compile(r"[（(\[【<《「{]+(.*?)[）)\]】>》」}]+")
 _TAIL = " 。.!！；;，,~"
 

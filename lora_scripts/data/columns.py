@@ -52,7 +52,7 @@ class Columns:
     system: str | None = None
     history: str | None = None
 
-    def words(self) -> str:
+    def __str__(self) -> str:
         """For the line that says what was decided."""
         question = f"{self.question} + {self.more}" if self.more else self.question
         rest = "".join(f", {k}: {v}" for k, v in (("system", self.system), ("history", self.history)) if v)

@@ -105,7 +105,7 @@ def _utf16(data: bytes) -> Decoded | None:
         except UnicodeDecodeError:
             continue
         share = _usual_share(text)
-        if share > 0.95 and (best is None or share > best[0]):
+        if share > 0.9 and (best is None or share > best[0]):
             best = share, Decoded(text, codec)
     return best[1] if best else None
 
@@ -113,7 +113,9 @@ def _utf16(data: bytes) -> Decoded | None:
 def _usual_share(text: str) -> float:
     """Share of characters in the ranges that Chinese and Western text is made of."""
     sample = text[:_SAMPLE]
-    usual = re.findall("[\t\n\r -~\u00a0-\u024f\u2010-\u2044\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]", sample)
+    usual = re.findall(
+        "[\t\n\r -~\u00a0-\u024f\u2010-\u2044\u3000-\u303f\u3400-\u9fff\uff00-\uffef\U00020000-\U0003ffff]", sample
+    )
     return len(usual) / max(1, len(sample))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from lora_scripts.errors import DataError
 
@@ -58,6 +59,7 @@ def simple(raw: str) -> str:
     return unicodedata.normalize("NFKC", raw).casefold().translate(_SIMPLE)
 
 
+@lru_cache(maxsize=4096)
 def plain_name(raw: str) -> str:
     """A speaker's name as it is compared: NFKC, lower case, without a number or a remark in brackets behind it."""
     name = simple(raw).strip(" \t*_#")

@@ -63,7 +63,7 @@ def read_objects(
     speakers = given_roles(roles)
     drafts: list[Draft] = []
     taken: dict[tuple[str, ...], Columns | str] = {}
-    how: Counter[str] = Counter()
+    how: Counter[Columns | str] = Counter()
     tools = 0
     for line, value, problem in found:
         if problem:
@@ -82,7 +82,7 @@ def read_objects(
         if not keys and not sure:
             return None
         raise DataError("data.no_keys", where=f"{where}:{drafts[0].line}", there=keys or "-", count=len(drafts))
-    parsed = Parsed(shape, say("data.detail.objects", shapes="; ".join(k for k, _ in how.most_common(4))), drafts)
+    parsed = Parsed(shape, say("data.detail.objects", shapes="; ".join(str(k) for k, _ in how.most_common(4))), drafts)
     if tools:
         parsed.remarks.append(("warning", "tools_not_shown", drafts[0].line, {"count": tools}))
     return parsed
@@ -231,8 +231,8 @@ def _turns_of(
     columns: Mapping[str, str] | None,
     speakers: Mapping[str, str],
     where: str,
-) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The shape of one value in words, and its turns. ``taken`` remembers what each set of keys meant."""
+) -> tuple[Columns | str, tuple[tuple[str, str], ...]]:
+    """The shape of one value, and its turns. ``taken`` remembers what each set of keys meant."""
     if isinstance(value, list):
         if _is_talk(value):
             return "messages", tuple(_message(m, speakers) for m in value)
@@ -247,7 +247,7 @@ def _turns_of(
     if any(value.get(m) for m in _MEDIA):
         raise _UnfitError("not_text", say("data.note.not_text"))
     if isinstance(shape, Columns):
-        return shape.words(), _from_columns(value, shape, speakers)
+        return shape, _from_columns(value, shape, speakers)
     if not shape:
         raise _UnfitError("no_pair", say("data.note.no_pair", keys=", ".join(map(str, keys))[:80]))
     talk = value[shape]

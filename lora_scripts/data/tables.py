@@ -49,7 +49,7 @@ def read_table(text: str, where: str, columns: Mapping[str, str] | None = None, 
         raise DataError("data.no_columns", where=f"{where}:{head + 1}", there=", ".join(n.strip() for n in names[:12]))
     taken, delimiter, header = found
     shown = {"\t": "TAB"}.get(delimiter, delimiter)
-    parsed = Parsed("table", say("data.detail.table", delimiter=shown, columns=taken.words()))
+    parsed = Parsed("table", say("data.detail.table", delimiter=shown, columns=taken))
     if header[0] > head + 1:
         parsed.remarks.append(("info", "rows_above_header", head + 1, {"lines": header[0] - 1}))
     _read_rows(lines, header, delimiter, taken, parsed)

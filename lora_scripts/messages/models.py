@@ -279,6 +279,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "write it as on the model's page, such as Qwen/Qwen2.5-0.5B-Instruct",
         "按模型页面上的写法，如 Qwen/Qwen2.5-0.5B-Instruct",
     ),
+    "unknown_source": ("not a hub that is known here", "不是已知的模型站"),
+    "unknown_source.fix": ("known: {names}", "已知的有：{names}"),
     "no_modelscope": ("modelscope is not installed", "没有安装 modelscope"),
     "no_modelscope.fix": (
         "run `pip install 'lora-scripts[modelscope]'`, or leave `--from modelscope` out",

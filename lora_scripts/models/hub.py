@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from lora_scripts.errors import ModelError, Problem, UsageError
 from lora_scripts.messages import text
@@ -22,12 +21,12 @@ WEIGHTS = ["*.safetensors"]
 # Folders hold other formats of the same model; consolidated* is Mistral's second copy.
 NOT_WANTED = ["*/*", "consolidated*", "*.bin", "*.pt", "*.py"]
 
-Source = Literal["huggingface", "modelscope"]
+SOURCES = ("huggingface", "modelscope")
 Fetch = Callable[[str, Path, list[str]], None]
 
 
 def get_hub(
-    repo: str, models_dir: Path, *, source: Source = "huggingface", tell: Callable[[str], None] = print
+    repo: str, models_dir: Path, *, source: str = "huggingface", tell: Callable[[str], None] = print
 ) -> Path:
     """Fetch model ``ORG/NAME`` to ``models_dir/NAME``: descriptions first, weights only if they can be used here.
 
@@ -35,11 +34,13 @@ def get_hub(
     mirror. An interrupted download stays in ``models_dir/.ORG--NAME.part`` and goes on there the next time.
 
     Raises:
-        UsageError: Not of the form ORG/NAME, or the folder is there already.
+        UsageError: Not of the form ORG/NAME, no such source, or the folder is there already.
         ModelError: No such model, no network, not allowed, no safetensors, not a causal LM, disk full.
     """
     if not NAME.fullmatch(repo):
         raise UsageError("models.bad_hub_name", where=repo)
+    if source not in SOURCES:
+        raise UsageError("models.unknown_source", where=source, names=", ".join(SOURCES))
     out = models_dir / repo.partition("/")[2]
     if out.exists():
         raise UsageError("models.exists", where=out)

@@ -322,8 +322,7 @@ def resolve_precision(wanted: str, device: str) -> tuple[torch.dtype, torch.dtyp
         return torch.float32, None, notes
     if wanted == "fp32":
         return torch.float32, None, []
-    with torch.cuda.device(device):
-        capable = torch.cuda.is_bf16_supported(including_emulation=False)
+    capable = bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)  # older cards emulate
     chosen = ("bf16" if capable else "fp16") if wanted == "auto" else wanted
     if chosen == "bf16" and not capable:
         return torch.float16, torch.float16, [text("models.no_bf16_note")]

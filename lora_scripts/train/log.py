@@ -129,7 +129,7 @@ class RunLog:
 
     def evaluation(self, state: RunState, loss: float, *, best: bool) -> None:
         """Note a validation loss, and what the model answers to the sample questions now."""
-        mark = text("train.best_mark") if best and state.step else ""
+        mark = text("train.best_mark") if best else ""
         self.line(text("train.eval_line", step=state.step, loss=loss, mark=mark))
         pairs = self.ask()
         self._write(

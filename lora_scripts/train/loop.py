@@ -52,7 +52,8 @@ def fit(
     """
     if evaluate and state.last_eval_step < state.step == 0:
         loss = evaluate()
-        log.evaluation(state, loss, best=state.see(loss))
+        state.see(loss)
+        log.evaluation(state, loss, best=False)
     while state.step < plan.steps:
         began = time.perf_counter()
         micro_batches = plan.micro_batches(state.step)

@@ -35,10 +35,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put ``optimizer_tensors`` back."""
+    """Put ``optimizer_tensors`` back; the optimiser keeps copies."""
     whole = optimizer.state_dict()
     whole["state"] = {}
     for name, value in tensors.items():
         index, key = name.split(".", 1)
-        whole["state"].setdefault(int(index), {})[key] = value
+        whole["state"].setdefault(int(index), {})[key] = value.clone()
     optimizer.load_state_dict(whole)

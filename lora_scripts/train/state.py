@@ -26,10 +26,14 @@ class RunState:
     fingerprints: dict[str, str] = field(default_factory=dict)
 
     def see(self, eval_loss: float) -> bool:
-        """Take note of a validation loss; True where it is the best so far."""
+        """Take note of a validation loss; True where it is the best so far.
+
+        The loss before the first step is the base's: it is what to beat, never the best.
+        """
         self.last_eval_step = self.step
-        if self.first_loss is None:
+        if self.step == 0:
             self.first_loss = eval_loss
+            return False
         if self.best_loss is None or eval_loss < self.best_loss:
             self.best_loss, self.best_step, self.evaluations_without_gain = eval_loss, self.step, 0
             return True

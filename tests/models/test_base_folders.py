@@ -260,7 +260,7 @@ def test_device_and_precision_without_cuda_go_on_with_one_note_each(monkeypatch:
 def test_precision_on_a_card_follows_what_the_card_can(
     wanted: str, capable: bool, expected: torch.dtype | None, noted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: capable)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0) if capable else (7, 5))
     weights, autocast, notes = resolve_precision(wanted, "cuda")
     assert (weights, autocast, len(notes)) == (expected or torch.float32, expected, noted)
 

@@ -49,7 +49,7 @@ def _task(dropout: float = 0.0, seed: int = 0) -> tuple[TextTask, list[torch.nn.
     config = LlamaConfig(vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
                          num_attention_heads=4, num_key_value_heads=2, pad_token_id=0)  # fmt: skip
     base = AutoModelForCausalLM.from_config(config).float()
-    model = inject(base, targets=find_targets(base, None), rank=4, alpha=8, dropout=dropout, base="x", seed=seed)
+    model = inject(base, targets=find_targets(base, "all-linear"), rank=4, alpha=8, dropout=dropout, base="x", seed=seed)
     model.train()
     base.set_attn_implementation(FLAT)
     return TextTask(base, _documents(), flat=True), trainable(model)
@@ -84,7 +84,8 @@ def test_the_loss_falls() -> None:
     task, parameters = _task()
     task.documents = [Document([5, 6, 7, 8] * (2 + i), [False] + [True] * (4 * (2 + i) - 1)) for i in range(8)]
     losses = _fit(_plan(task.documents, max_steps=60, learning_rate=5e-2), task=(task, parameters)).losses
-    assert losses[-1] < 0.5 * losses[0]
+    # a frozen random head of 32 inputs can spread its logits by little more than a half
+    assert losses[-1] < losses[0] - 0.4
 
 
 def test_epochs_become_steps_and_no_record_is_left_out() -> None:

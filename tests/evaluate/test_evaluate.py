@@ -1,0 +1,114 @@
+"""Answers against one-by-one generation, measures on known cases, and a proof that can fail."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lora_scripts.adapters.files import CONFIG_FILE, HEADER_KEY, LINKED_FILE, WEIGHTS_FILE, adapter_tensors
+from lora_scripts.adapters.files import config_text, write_adapter
+from lora_scripts.adapters.inject import inject
+from lora_scripts.evaluate.answers import answer
+from lora_scripts.evaluate.measures import measure
+from lora_scripts.evaluate.prove import logits_of, proof_of, prove
+from lora_scripts.models.attention import FLAT
+from lora_scripts.models.targets import find_targets
+
+
+def test_batched_answers_equal_answers_one_by_one(stories: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(stories)
+    starts = ["Once upon a time", "The cat", "Tom and his dog went to the big park. They", "Lily"]
+    prompts = [tokenizer(text)["input_ids"] for text in starts]
+    model.set_attn_implementation(FLAT)
+    together = answer(model, tokenizer, prompts, attention="sdpa", stop_ids=[2], max_new_tokens=20)
+    assert model.config._attn_implementation == FLAT
+    model.set_attn_implementation("sdpa")
+    for prompt, got in zip(prompts, together, strict=True):
+        ids = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False, eos_token_id=2, pad_token_id=0)
+        assert got == tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).strip()
+    assert len(set(together)) == 4
+
+
+def test_an_answer_ends_at_a_stop_id(stories: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(stories)
+    prompt = tokenizer("Once upon a time")["input_ids"]
+    whole = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2], max_new_tokens=12)[0]
+    comma = tokenizer(",")["input_ids"][-1]
+    short = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2, comma], max_new_tokens=12)[0]
+    assert whole.startswith(short)
+    assert "," in whole
+    assert "," not in short
+
+
+def test_house_form_counts_openings_and_needs_a_rule() -> None:
+    answers = ["依据《劳动法》第四十四条，应当……", "你好，依据《劳动法》第一条", "依据《劳动法》"]
+    rule = {"opening": "依据《[^》]+》第[一二三四五六七八九十百]+条"}
+    assert measure(answers, answers, rule)["house_form"] == 1
+    assert "house_form" not in measure(answers, answers, {})
+
+
+def test_rouge_is_one_for_equal_and_zero_for_foreign_words() -> None:
+    assert measure(["用人单位应当支付工资"], ["用人单位应当支付工资"], {})["rouge_l"] == pytest.approx(1, abs=1e-6)
+    assert measure(["苹果"], ["用人单位应当支付工资"], {})["rouge_l"] == 0
+    assert measure([""], ["用人单位"], {})["rouge_l"] == 0
+
+
+def _proof(stories: Path, folder: Path, *, damage: str = "") -> dict[str, bool]:
+    def load() -> torch.nn.Module:
+        return AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+
+    base = load()
+    model = inject(base, targets=find_targets(base, None), rank=4, alpha=8, dropout=0.0, base=str(stories), seed=0)
+    torch.manual_seed(1)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.0 if damage == "untrained" else 0.2)
+    write_adapter(folder, adapter_tensors(model), config_text(model))
+    ids = [1, 40, 41, 42]
+    ours = logits_of(model, ids)
+    tensors = load_file(folder / WEIGHTS_FILE)
+    name = next(k for k in tensors if "lora_B" in k)
+    if damage in ("changed", "nan", "missing"):
+        if damage == "missing":
+            del tensors[name]
+        else:
+            tensors[name] += float("nan") if damage == "nan" else 0.5
+        for file in (WEIGHTS_FILE, LINKED_FILE):
+            (folder / file).unlink()
+            save_file(tensors, folder / file, metadata={HEADER_KEY: (folder / CONFIG_FILE).read_text()})
+    if damage == "two files":
+        (folder / LINKED_FILE).unlink()
+        (folder / LINKED_FILE).write_bytes(b"x")
+    if damage == "scale":
+        path = folder / CONFIG_FILE
+        path.write_text(path.read_text().replace('"lora_alpha": 8', '"lora_alpha": 16'))
+    chat = "other" if damage == "prompt" else "p"
+    checks = prove(folder, load, ids, ours, tolerance=1e-4, training_prompt="p", chat_prompt=chat)
+    proof = proof_of(checks)
+    assert proof["ok"] == all(c["ok"] for c in proof["checks"])
+    return {c["name"]: c["ok"] for c in proof["checks"]}
+
+
+def test_a_good_adapter_is_proven(stories: Path, tmp_path: Path) -> None:
+    assert all(_proof(stories, tmp_path).values())
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen_by"),
+    [
+        ("changed", "stock_peft_logits_equal_ours"),
+        ("scale", "stock_peft_logits_equal_ours"),
+        ("missing", "every_tensor_is_bound_by_stock_peft"),
+        ("nan", "every_value_is_finite"),
+        ("untrained", "adapter_on_differs_from_off_by_at_least"),
+        ("untrained", "no_tensor_is_all_zero"),
+        ("two files", "both_weight_files_are_the_same"),
+        ("prompt", "chat_sends_the_prompt_of_training"),
+    ],
+)
+def test_each_damage_fails_its_check(stories: Path, tmp_path: Path, damage: str, seen_by: str) -> None:
+    assert not _proof(stories, tmp_path, damage=damage)[seen_by]

@@ -1,0 +1,57 @@
+"""Every config key is read by the room that turns keys into parts. (That each one has an effect, runs prove.)"""
+
+import ast
+from pathlib import Path
+
+from lora_scripts.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+READERS = [ROOT / "lora_scripts" / "cli.py", *(ROOT / "lora_scripts" / "assemble").glob("*.py")]
+# one value today: what it could choose between is not there yet
+SINGLE_VALUED = {"task_type"}
+
+
+def attributes(source: str) -> set[str]:
+    """Names read as ``config.NAME`` or ``loaded.config.NAME``."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).rpartition(".")[2] == "config"
+    }
+
+
+def by_property(used: set[str]) -> set[str]:
+    """Keys that properties of Config read, where the property itself is used."""
+    tree = ast.parse((ROOT / "lora_scripts" / "config" / "schema.py").read_text(encoding="utf-8"))
+    config = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config")
+    return {
+        node.attr
+        for method in config.body
+        if isinstance(method, ast.FunctionDef) and method.name in used
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute)
+    }
+
+
+def test_each_key_is_read_where_parts_are_made():
+    used = set().union(*(attributes(p.read_text(encoding="utf-8")) for p in READERS))
+    used |= by_property(used)
+    assert set(Config.model_fields) - used == SINGLE_VALUED
+
+
+def test_nothing_is_read_that_is_no_key():
+    used = set().union(*(attributes(p.read_text(encoding="utf-8")) for p in READERS))
+    known = set(Config.model_fields) | set(dir(Config))
+    # a model's own config is called so too
+    assert {name for name in used - known if not name.startswith("_")} <= {
+        "get_text_config",
+        "hidden_size",
+        "num_hidden_layers",
+        "intermediate_size",
+        "ffn_hidden_size",
+    }
+
+
+def test_the_single_valued_keys_have_one_value():
+    for name in SINGLE_VALUED:
+        assert len(Config.model_fields[name].annotation.__args__) == 1
