@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -205,6 +206,7 @@ def _guarded(call: Callable[[], Any]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))

@@ -14,7 +14,6 @@ import argparse
 import gzip
 import json
 import math
-import os
 import random
 import time
 from pathlib import Path
@@ -43,7 +42,8 @@ def turn(question: str, answer: str) -> str:
 
 def read_corpus(root: Path) -> list[str]:
     """All documents of the corpus: statutes as they are, question/answer files as ChatML turns."""
-    documents = gzip.open(root / "zh_law_corpus/statutes.txt.gz", "rt", encoding="utf-8").read().split("\f")
+    with gzip.open(root / "zh_law_corpus/statutes.txt.gz", "rt", encoding="utf-8") as file:
+        documents = file.read().split("\f")
     for block in (root / "zh_medical/内科.txt").read_text(encoding="gb18030").split("\n\n\n"):
         question, _, answer = block.strip().partition("\n")
         if answer.strip():
@@ -102,7 +102,7 @@ def encode(tokenizer: Tokenizer, documents: list[str]) -> torch.Tensor:
     """All documents as one int32 row of ids, each closed by <|endoftext|>."""
     ids: list[int] = []
     for encoding in tokenizer.encode_batch(documents):
-        ids += encoding.ids + [0]
+        ids += [*encoding.ids, 0]
     return torch.tensor(ids, dtype=torch.int32)
 
 
@@ -143,8 +143,9 @@ def save_state(path: Path, model: LlamaForCausalLM, made: list[torch.optim.Optim
     for i, optimizer in enumerate(made):
         for j, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{j}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, str(path) + ".new")
-    os.replace(str(path) + ".new", path)
+    fresh = path.with_suffix(".new")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, fresh)
+    fresh.replace(path)
 
 
 def load_state(path: Path, model: LlamaForCausalLM, made: list[torch.optim.Optimizer]) -> int:
@@ -192,7 +193,7 @@ def pretrain(args: argparse.Namespace) -> None:
         rows = torch.stack([ids[s : s + CONTEXT_TOKENS + 1] for s in starts.tolist()]).long()
         hidden = model.model(rows[:, :-1], use_cache=False).last_hidden_state
         loss = F.cross_entropy(model.lm_head(hidden).flatten(0, 1), rows[:, 1:].flatten())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in made:
             for group in optimizer.param_groups:

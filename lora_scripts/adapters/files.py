@@ -172,4 +172,4 @@ def load_adapter(
         if isinstance(module, LoraLayer) and name in module.scaling:
             module.scaling[name] *= weight
     model.base_model.set_adapter(list(model.peft_config), inference_mode=True)
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval()

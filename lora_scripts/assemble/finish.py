@@ -131,9 +131,7 @@ def compare_answers(
     )
 
 
-def proof_checks(
-    config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path
-) -> list[Check]:
+def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path) -> list[Check]:
     """The checks of proof.json, with the tokenizer that a server would load from the adapter's folder."""
     record = next(r for r in inputs.rows.training if r.source == document.source)
     fresh = load_tokenizer(run_dir)

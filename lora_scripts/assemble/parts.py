@@ -130,8 +130,10 @@ def predict(config: Config, inputs: Inputs) -> Plan:
 
 def _features(module: nn.Module) -> tuple[int, int]:
     if isinstance(module, Conv1D):
-        return int(module.weight.shape[0]), int(module.weight.shape[1])
-    return int(module.in_features), int(module.out_features)
+        inner, outer = module.weight.shape
+        return inner, outer
+    sizes: Any = module
+    return sizes.in_features, sizes.out_features
 
 
 def shape_of(model: PreTrainedModel, adapter: int, bytes_per_parameter: int) -> Shape:

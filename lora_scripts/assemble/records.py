@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lora_scripts.config import Config, load_config
+from lora_scripts.data.chat_format import ChatFormat, template_of
 from lora_scripts.data.clean import normal
 from lora_scripts.data.formats import read_records
 from lora_scripts.data.ledger import Finding, Ledger
 from lora_scripts.data.records import Message, Record
-from lora_scripts.data.render import ChatFormat, Document, preview_lines, render_prompt, render_records, template_of
+from lora_scripts.data.render import Document, preview_lines, render_prompt, render_records
 from lora_scripts.data.split import split_records
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text
@@ -46,13 +47,14 @@ def read_rows(config: Config) -> Rows:
     Raises:
         DataError: The data are refused.
     """
-    columns: Mapping[str, str] | None = config.columns  # type: ignore[assignment]
-    reading = read_records(config.data_path, roles=config.roles, columns=columns)
+    roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
+    columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
+    reading = read_records(config.data_path, roles=roles, columns=columns)
     ledger = reading.ledger
     if config.eval_data is None:
         training, validation = split_records(reading.records, config.eval_ratio, config.seed, ledger)
         return Rows(training, validation, ledger)
-    held_out = read_records(config.eval_data, roles=config.roles, columns=columns)
+    held_out = read_records(config.eval_data, roles=roles, columns=columns)
     asked = {normal(record.question) for record in reading.records}
     validation = [record for record in held_out.records if normal(record.question) not in asked]
     for record in held_out.records:

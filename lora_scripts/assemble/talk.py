@@ -12,8 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lora_scripts.adapters.files import find_weights, load_adapter, read_adapter
 from lora_scripts.assemble.records import question_prompt
+from lora_scripts.data.chat_format import template_of
 from lora_scripts.data.records import Message
-from lora_scripts.data.render import template_of
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.messages import text

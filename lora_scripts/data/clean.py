@@ -11,16 +11,17 @@ from lora_scripts.messages import fix_for, text
 
 Turns = Sequence[tuple[str, str]]
 
-# Removed wherever they stand: controls, zero-width, soft hyphen, direction marks, inner BOM. A zero-width (non-)joiner
+# Removed wherever they stand: controls, zero-width, soft hyphen, direction marks, inner BOM, halves
+# of surrogate pairs (JSON can hold them, no encoding can). A zero-width (non-)joiner
 # stays where it shapes an emoji or an Indic or Arabic letter.
 _GONE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0e-\x1f\x7f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
     "|(?<![\u0600-\u0dff\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
 )
 _SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
 _LINE = re.compile("\r\n?|[\u2028\u2029\x85\x0b\x0c]")
 _UNUSUAL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _NOT_WORD = re.compile(r"[\W_]+")
 

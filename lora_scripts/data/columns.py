@@ -65,12 +65,13 @@ def plain_header(raw: object) -> str:
     return re.sub(r"[\s\-]+", "_", name.strip(" \t\n'\"[]()【】*:"))
 
 
-def find_columns(headers: Sequence[str], given: Mapping[str, str] | None, where: str) -> Columns | None:
+def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]] | None, where: str) -> Columns | None:
     """The columns of a table or the keys of an object that hold question and answer; None where none are seen.
 
     Args:
         headers: As they stand in the file.
-        given: The user's ``columns``: any of question, answer, system, input, history, with the header's name.
+        given: The user's ``columns``: any of question, answer, system, input, history, with the header's name, or
+            several of which a file has one.
         where: ``file:line`` for messages.
 
     Raises:
@@ -81,9 +82,11 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str] | None, where:
     for key, wanted in (given or {}).items():
         if key not in ("question", "answer", "system", "input", "history"):
             raise DataError("data.bad_column_key", where="columns", name=key)
-        if plain_header(wanted) not in plain:
-            raise DataError("data.no_column", where=where, name=wanted, there=", ".join(headers[:20]))
-        chosen[key] = plain[plain_header(wanted)]
+        likely = [wanted] if isinstance(wanted, str) else list(wanted)
+        there = next((plain[p] for w in likely if (p := plain_header(w)) in plain), None)
+        if there is None:
+            raise DataError("data.no_column", where=where, name=" / ".join(likely), there=", ".join(headers[:20]))
+        chosen[key] = there
     answer = chosen.get("answer") or _best(
         plain, ANSWERS, ASSISTANT_NAMES, (_ANSWERING, _ANSWERING_TOO), "answer", where, chosen
     )

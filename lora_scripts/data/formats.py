@@ -18,7 +18,7 @@ from lora_scripts.data.transcript import read_transcript, unmarked_speakers
 from lora_scripts.errors import DataError, Problem
 
 Roles = Mapping[str, str | Sequence[str]] | None
-Names = Mapping[str, str] | None
+Names = Mapping[str, str | Sequence[str]] | None
 Reader = Callable[[str, str, Roles, Names], Parsed | None]
 
 

@@ -37,7 +37,7 @@ class _UnfitError(Exception):
 def read_objects(
     text: str,
     where: str,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     roles: Mapping[str, str | Sequence[str]] | None = None,
     *,
     sure: bool = True,
@@ -228,7 +228,7 @@ def _talk_key(value: Mapping[str, Any]) -> str | None:
 def _turns_of(
     value: Any,
     taken: dict[tuple[str, ...], Columns | str],
-    columns: Mapping[str, str] | None,
+    columns: Mapping[str, str | Sequence[str]] | None,
     speakers: Mapping[str, str],
     where: str,
 ) -> tuple[Columns | str, tuple[tuple[str, str], ...]]:
@@ -260,7 +260,7 @@ def _turns_of(
     return shape, turns
 
 
-def _shape(value: Mapping[str, Any], columns: Mapping[str, str] | None, where: str) -> Columns | str:
+def _shape(value: Mapping[str, Any], columns: Mapping[str, str | Sequence[str]] | None, where: str) -> Columns | str:
     """The columns of an object, or the key of its list of messages, or nothing.
 
     Raises:

@@ -17,7 +17,9 @@ _MOST_LINES = 1000  # a quoted field longer than this is an unclosed quote
 Row = tuple[int, list[str], str]
 
 
-def read_table(text: str, where: str, columns: Mapping[str, str] | None = None, *, sure: bool = True) -> Parsed | None:
+def read_table(
+    text: str, where: str, columns: Mapping[str, str | Sequence[str]] | None = None, *, sure: bool = True
+) -> Parsed | None:
     """The rows of a table with a header.
 
     Args:
@@ -69,7 +71,7 @@ def _likely_delimiters(lines: Sequence[str]) -> list[str]:
 
 
 def _header(
-    lines: Sequence[str], delimiter: str, where: str, columns: Mapping[str, str] | None, sure: bool
+    lines: Sequence[str], delimiter: str, where: str, columns: Mapping[str, str | Sequence[str]] | None, sure: bool
 ) -> tuple[Columns, str, Row] | None:
     missing: DataError | None = None
     for number, (line, cells, problem) in enumerate(_rows(lines, 0, delimiter)):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from lora_scripts.data.clean import scrub
@@ -72,19 +72,27 @@ def read_transcript(text: str, where: str, roles: Mapping[str, str | Sequence[st
     text, touched = scrub(text)
     lines = text.split("\n")
     given = given_roles(roles)
-    marks = _without_options(_marks(lines), given)
-    names = _speakers(marks, given, where) or _lone_speaker(marks, lines)
+    seen = _without_options(_marks(lines), given)
+    names = _speakers(seen, given, where) or _lone_speaker(seen, lines)
     if not names:
         return None
-    marks = _chosen([m for m in marks if m.name in names] + _weak_marks(lines, marks, names, set(given)), names)
-    turns, inline = _turns(lines, marks, names)
-    if not any(t.role == "assistant" for t in turns) and not given and all(role_of(t.name) is None for t in turns):
+    marks = _chosen([m for m in seen if m.name in names] + _weak_marks(lines, seen, names, set(given)), names)
+    if not marks:
+        return None
+    headings = _headings(seen, [m.line for m in marks if names[m.name] == "user"], names)
+    turns, inline = _split_inline(_turns(lines, marks, names, headings), names, learn=not given)
+    if not any(t.role == "assistant" for t in turns) and all(
+        t.name not in given and not role_of(t.name) for t in turns
+    ):
         return None
     drafts, mode, remarks = drafts_of(turns, inline)
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
-    first = marks[0].line if marks else 0
-    if any(line.strip(" \t-=*#_~　") for line in lines[:first]):
+    first = marks[0].line
+    if headings:
+        above = ", ".join(sorted({m.shown for m in seen if m.line in headings})[:8])
+        remarks.append(("info", "headings", min(headings) + 1, {"count": len(headings), "names": above}))
+    if any(line.strip(" \t-=*#_~　") for n, line in enumerate(lines[:first]) if n not in headings):
         remarks.append(("info", "preamble", 1, {"lines": first}))
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in turns:
@@ -290,8 +298,23 @@ _DIVIDER = re.compile(
 )
 
 
-def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]) -> tuple[list[Turn], bool]:
-    """The turns between the marks; the second value is True where one line holds question and answer."""
+def _headings(seen: Sequence[Mark], questions: Sequence[int], names: Mapping[str, str]) -> set[int]:
+    """Lines (``编号：7``, ``标题：…``) that stand right above nearly every question, the first one too."""
+    at = {m.line: m.name for m in seen if m.name not in names}
+    runs: list[list[int]] = []
+    for line in questions:
+        run: list[int] = []
+        while line - 1 - len(run) in at:
+            run.append(line - 1 - len(run))
+        runs.append(run)
+    above = Counter(name for run in runs for name in {at[line] for line in run})
+    first = {at[line] for line in runs[0]} if runs else set()
+    usual = {n for n, c in above.items() if n in first and c >= max(2, 0.8 * len(questions))}
+    return {line for run in runs for line in run if at[line] in usual}
+
+
+def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], headings: set[int]) -> list[Turn]:
+    """The turns between the marks, without dividers and headings behind them."""
     turns: list[Turn] = []
     # A system text stands in front of a question; anywhere else the word is text.
     follows = [names[m.name] for m in marks[1:]] + [""]
@@ -304,18 +327,23 @@ def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]
         opens = end < len(lines) and names[marks[position + 1].name] != "assistant"
         behind = False
         while len(body) > 1 and (
-            not body[-1].strip() or ((opens or end == len(lines)) and _DIVIDER.fullmatch(body[-1]))
+            not body[-1].strip()
+            or ((opens or end == len(lines)) and _DIVIDER.fullmatch(body[-1]))
+            or mark.line + len(body) - 1 in headings
         ):
             behind |= bool(body.pop().strip())
         turns.append(
             Turn(role, mark.name, mark.shown, mark.line + 1, "\n".join(body), mark.blank, mark.numbered, divided)
         )
         divided = behind
-    return _split_inline(turns, names)
+    return turns
 
 
-def _split_inline(turns: list[Turn], names: Mapping[str, str]) -> tuple[list[Turn], bool]:
-    """Cut ``用户：… 律师：…`` on one line, for questions that no answer follows."""
+def _split_inline(turns: list[Turn], names: Mapping[str, str], learn: bool) -> tuple[list[Turn], bool]:
+    """Cut ``用户：… 律师：…`` on one line, for questions that no answer follows; True where most lines are such.
+
+    With ``learn``, answers may be given by names that never begin a line.
+    """
     alone = [
         i for i, t in enumerate(turns) if t.role == "user" and (i + 1 == len(turns) or turns[i + 1].role != "assistant")
     ]
@@ -323,7 +351,7 @@ def _split_inline(turns: list[Turn], names: Mapping[str, str]) -> tuple[list[Tur
     seen = Counter(name for i in alone for name in dict.fromkeys(n for _, n in found[i]))
     mostly = len(alone) * 2 >= sum(t.role == "user" for t in turns)
     roles = dict(names)
-    if mostly:
+    if mostly and learn:
         known = {n: r for n in seen if n not in names and (r := role_of(n))}
         roles |= known
         if "assistant" not in roles.values():
@@ -341,19 +369,10 @@ def _split_inline(turns: list[Turn], names: Mapping[str, str]) -> tuple[list[Tur
         for k, ((role, name, shown), a, b) in enumerate(zip(heads, starts, stops, strict=True)):
             words = turn.words[a:b].rstrip(" \t|；;，,") if b < len(turn.words) else turn.words[a:b]
             line = turn.line + turn.words.count("\n", 0, a)
-            out.append(
-                Turn(
-                    role,
-                    name,
-                    shown,
-                    line,
-                    words,
-                    turn.blank if not k else 0,
-                    turn.numbered and not k,
-                    turn.divided and not k,
-                    k > 0,
-                )
-            )
+            if k:
+                out.append(Turn(role, name, shown, line, words, 0, False, inline=True))
+            else:
+                out.append(replace(turn, words=words))
     return out, cut_any and mostly
 
 

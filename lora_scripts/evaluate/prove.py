@@ -69,17 +69,18 @@ def prove(
     broken = sum(not torch.isfinite(value).all() for value in saved.values())
     merged = logits_of(model.merge_and_unload(), ids)
     same_bytes = (folder / WEIGHTS_FILE).read_bytes() == (folder / LINKED_FILE).read_bytes()
-    least = 1e-3 * scale
+    within, least = tolerance * scale, 1e-3 * scale
+    other_prompt = training_prompt != chat_prompt
     checks = [
         Check("every_value_is_finite", not broken, broken, 0),
         Check("every_tensor_is_bound_by_stock_peft", not differing, len(differing), 0),
         Check("no_tensor_is_all_zero", not dead, dead, 0),
-        Check("stock_peft_logits_equal_ours", _apart(on, ours) <= tolerance * scale, _apart(on, ours), tolerance * scale),
+        Check("stock_peft_logits_equal_ours", _apart(on, ours) <= within, _apart(on, ours), within),
         Check("adapter_on_differs_from_off_by_at_least", _apart(on, off) >= least, _apart(on, off), least),
         Check("adapter_off_equals_base", _apart(off, bare) == 0, _apart(off, bare), 0),
-        Check("merged_equals_adapter", _apart(merged, on) <= tolerance * scale, _apart(merged, on), tolerance * scale),
+        Check("merged_equals_adapter", _apart(merged, on) <= within, _apart(merged, on), within),
         Check("both_weight_files_are_the_same", same_bytes, float(not same_bytes), 0),
-        Check("chat_sends_the_prompt_of_training", training_prompt == chat_prompt, float(training_prompt != chat_prompt), 0),
+        Check("chat_sends_the_prompt_of_training", not other_prompt, other_prompt, 0),
     ]
     return [check if math.isfinite(check.value) else Check(check.name, False, -1.0, check.bound) for check in checks]
 

@@ -30,7 +30,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "/new forgets, /save keeps the last exchange as a training record, /quit ends",
         "/new 清空对话，/save 把上一轮存为训练记录，/quit 退出",
     ),
-    "chat_unknown": ("{word} is not a command; there are /new /save /quit", "没有 {word} 这个命令；可用 /new /save /quit"),
+    "chat_unknown": (
+        "{word} is not a command; there are /new /save /quit",
+        "没有 {word} 这个命令；可用 /new /save /quit",
+    ),
     "saved": ("kept in {path}", "已存入 {path}"),
     "nothing_to_save": ("there is nothing to save yet", "还没有可保存的内容"),
     "no_provenance": (

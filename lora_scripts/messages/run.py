@@ -13,7 +13,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "give other questions in eval_data, or leave it out to split some off",
         "请在 eval_data 中给出不同的问题，或去掉该键，由程序自动划分",
     ),
-    "too_long": ("{length} tokens, more than max_seq_length {limit}", "{length} 个词元，超过 max_seq_length {limit}"),
+    "too_long": (
+        "{length} tokens, more than max_seq_length {limit}",
+        "{length} 个词元，超过 max_seq_length {limit}",
+    ),
     "cut": (
         "{count} tokens were cut from the beginning of the question (too_long: cut_prompt)",
         "问题开头被截去 {count} 个词元（too_long: cut_prompt）",
@@ -22,7 +25,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "this config holds no record out, so there is nothing to measure",
         "该配置没有留出验证记录，无从衡量",
     ),
-    "nothing_held_out.fix": ("set eval_ratio above 0, or give eval_data", "请将 eval_ratio 设为大于 0，或给出 eval_data"),
+    "nothing_held_out.fix": (
+        "set eval_ratio above 0, or give eval_data",
+        "请将 eval_ratio 设为大于 0，或给出 eval_data",
+    ),
     "nothing_left": (
         "no record fits into max_seq_length {limit}, so there is nothing to train on",
         "没有任何记录能放进 max_seq_length {limit}，没有可训练的内容",
@@ -102,7 +108,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "learning_rate, more data, or fewer epochs",
         "警告：验证损失从未低于基础模型（{first:.4f}；最好 {best:.4f}）。请尝试其他 learning_rate、更多数据或更少轮数",
     ),
-    "comparing": ("answering {count} held-out questions with and without the adapter …", "用 {count} 个验证问题比较训练前后……"),
+    "comparing": (
+        "answering {count} held-out questions with and without the adapter …",
+        "用 {count} 个验证问题比较训练前后……",
+    ),
     "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
     "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),
     "not_proven.fix": (

@@ -102,9 +102,11 @@ def flat_attention(
         from torch.nn.attention.varlen import varlen_attn
 
         longest = max(flat.lengths)
-        rows = [x[0].transpose(0, 1) for x in (query, key, value)]
-        out = varlen_attn(
-            *rows,
+        query_THD, key_TKD, value_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
+        out: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where return_aux asks for one
+            query_THD,
+            key_TKD,
+            value_TKD,
             flat.borders,
             flat.borders,
             longest,
@@ -114,8 +116,8 @@ def flat_attention(
             enable_gqa=query.shape[1] != key.shape[1],
         )
         return out[None], None
-    pieces = (x.split(flat.lengths, dim=2) for x in (query, key, value))
-    outs = [_document_attention(*document, scale, softcap, sliding_window) for document in zip(*pieces, strict=True)]
+    documents = zip(*(torch.split(x, list(flat.lengths), dim=2) for x in (query, key, value)), strict=True)
+    outs = [_document_attention(q, k, v, scale, softcap, sliding_window) for q, k, v in documents]
     return torch.cat(outs, dim=2).transpose(1, 2), None
 
 

@@ -25,9 +25,7 @@ SOURCES = ("huggingface", "modelscope")
 Fetch = Callable[[str, Path, list[str]], None]
 
 
-def get_hub(
-    repo: str, models_dir: Path, *, source: str = "huggingface", tell: Callable[[str], None] = print
-) -> Path:
+def get_hub(repo: str, models_dir: Path, *, source: str = "huggingface", tell: Callable[[str], None] = print) -> Path:
     """Fetch model ``ORG/NAME`` to ``models_dir/NAME``: descriptions first, weights only if they can be used here.
 
     Safetensors and text files only, so no pickle and no Python code reaches the disk. ``HF_ENDPOINT`` names a

@@ -117,7 +117,7 @@ def checkpoints(run_dir: Path) -> list[Path]:
 
 def newest_whole(run_dir: Path) -> tuple[Path | None, list[Skipped]]:
     """The newest checkpoint that is whole, and the newer ones that are not."""
-    skipped = []
+    skipped: list[Skipped] = []
     for path in checkpoints(run_dir):
         fault = fault_of(path)
         if not fault:

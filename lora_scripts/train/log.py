@@ -132,9 +132,7 @@ class RunLog:
         mark = text("train.best_mark") if best else ""
         self.line(text("train.eval_line", step=state.step, loss=loss, mark=mark))
         pairs = self.ask()
-        self._write(
-            state.step, {"eval_loss": loss, "answers": [{"question": q, "answer": a} for q, a in pairs]}
-        )
+        self._write(state.step, {"eval_loss": loss, "answers": [{"question": q, "answer": a} for q, a in pairs]})
         for question, answer in pairs:
             self.line(f"    {_short(question, 24)} → {_short(answer, 48)}")
 

@@ -59,7 +59,9 @@ def fit(
         micro_batches = plan.micro_batches(state.step)
         count = sum(task.count(m) for m in micro_batches)
         loss = sum(task.backward(m, 1 / count) for m in micro_batches)
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm))
+        if task.loss_scale != 1:
+            torch._foreach_div_([p.grad for p in parameters if p.grad is not None], task.loss_scale)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm or float("inf")))
         if not (norm < float("inf") and loss < float("inf")):
             raise TrainError("train.not_finite", step=state.step + 1, loss=loss, norm=norm)
         rate = rate_at(

@@ -21,7 +21,16 @@ from lora_scripts.train.losses import summed_cross_entropy
 
 
 class Task(Protocol):
-    """What the loop asks of a kind of training."""
+    """What the loop asks of a kind of training.
+
+    Gradients carry the factor ``loss_scale``, which keeps small ones representable in float16; the loop takes
+    it out again.
+    """
+
+    @property
+    def loss_scale(self) -> float:
+        """1 but for float16."""
+        ...
 
     def count(self, micro_batch: Sequence[int]) -> int:
         """Learned tokens (or elements) of these records: what the summed loss is divided by."""
@@ -41,7 +50,8 @@ class TextTask:
     """Next-token loss on the learned tokens of rendered documents.
 
     ``flat`` lays the documents of a micro-batch end to end without padding, for a model whose attention is
-    set to ``models.attention.FLAT``; otherwise they are padded on the right. Either way the head runs at learned positions only.
+    set to ``models.attention.FLAT``; otherwise they are padded on the right. Either way the head runs at learned
+    positions only.
     """
 
     model: PreTrainedModel
@@ -61,8 +71,13 @@ class TextTask:
     def backward(self, micro_batch: Sequence[int], weight: float) -> float:
         """Add the gradient of these documents, weighted; return their weighted summed loss."""
         loss = self.loss_sum([self.documents[i] for i in micro_batch]) * weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * self.loss_scale).backward()  # type: ignore[no-untyped-call]
         return loss.item()
+
+    @property
+    def loss_scale(self) -> float:
+        """1 but for float16."""
+        return 1024.0 if self.autocast == torch.float16 else 1.0
 
     @torch.no_grad()
     def evaluate(self, documents: Sequence[Document], batch_size: int) -> tuple[float, int]:

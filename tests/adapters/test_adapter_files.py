@@ -40,7 +40,9 @@ def _logits(model: torch.nn.Module) -> torch.Tensor:
 def _adapter(stories: Path, folder: Path, seed: int = 0, rank: int = 4) -> torch.Tensor:
     """Write an adapter with random B and return its logits."""
     base = _base(stories)
-    model = inject(base, targets=find_targets(base, None), rank=rank, alpha=8, dropout=0.1, base=str(stories), seed=seed)
+    model = inject(
+        base, targets=find_targets(base, None), rank=rank, alpha=8, dropout=0.1, base=str(stories), seed=seed
+    )
     torch.manual_seed(seed + 100)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -104,7 +106,9 @@ def test_an_adapter_with_a_value_that_is_not_finite_is_neither_written_nor_loade
         load_adapter(_base(stories), tmp_path)
 
 
-@pytest.mark.parametrize("fault", ["half a pair", "foreign name", "wrong rank", "no place", "wrong width", "cut", "ia3"])
+@pytest.mark.parametrize(
+    "fault", ["half a pair", "foreign name", "wrong rank", "no place", "wrong width", "cut", "ia3"]
+)
 def test_an_adapter_that_cannot_be_bound_whole_is_refused(stories: Path, tmp_path: Path, fault: str) -> None:
     _adapter(stories, tmp_path)
     path = tmp_path / WEIGHTS_FILE

@@ -14,7 +14,10 @@ from lora_scripts.errors import DataError
 
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-HAN = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+HAN = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可"
+    "主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+)
 words = st.text(HAN, min_size=2, max_size=12)
 traps = st.sampled_from(
     [

@@ -208,3 +208,15 @@ def test_unknown_keys_are_shown_and_columns_names_them(tmp_path: Path) -> None:
 def test_broken_json_names_the_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(DataError, match=rf"t\.json:1: .*{said}"):
         read(tmp_path / "t.json", text)
+
+
+def test_columns_may_name_several_headers_for_a_mixed_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(table(["foo", "bar"], [["q1", "a1"]]), encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"baz": "q2", "bar": "a2"}), encoding="utf-8")
+    records = read_records(tmp_path, columns={"question": ["foo", "baz"], "answer": "bar"}).records
+    assert pairs(records) == [("q1", "a1"), ("q2", "a2")]
+
+
+def test_half_a_surrogate_pair_is_removed(tmp_path: Path) -> None:
+    record = read(tmp_path / "t.jsonl", '{"question": "a\\ud83d", "answer": "\\ud83d\\ude00"}')[0]
+    assert (record.question, record.answer) == ("a", "😀")

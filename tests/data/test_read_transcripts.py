@@ -163,3 +163,18 @@ def test_what_was_learned_is_shown(tmp_path: Path) -> None:
     ledger = read_records(path).ledger
     assert "甲方 → user; 乙方 → assistant" in ledger.decisions[0].detail
     assert [f.kind for f in ledger.findings] == ["learned_roles"]
+
+
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_headings_above_each_question_do_not_enter_the_answer_before(tmp_path: Path, gap: str) -> None:
+    text = "".join(f"编号：{i}\n标题：合同\n问题：{q}\n答案：{a}\n{gap}" for i, (q, a) in enumerate(QA))
+    path = tmp_path / "t.txt"
+    path.write_text(text, encoding="utf-8")
+    reading = read_records(path)
+    assert pairs(reading.records) == QA
+    assert "headings" in {f.kind for f in reading.ledger.findings}
+
+
+def test_given_roles_that_nobody_has_leave_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no question with an answer"):
+        read(tmp_path, "用户：怎么办？\n律师：起诉。\n", roles={"user": ["甲"], "assistant": ["乙"]})

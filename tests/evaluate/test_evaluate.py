@@ -7,8 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lora_scripts.adapters.files import CONFIG_FILE, HEADER_KEY, LINKED_FILE, WEIGHTS_FILE, adapter_tensors
-from lora_scripts.adapters.files import config_text, write_adapter
+from lora_scripts.adapters.files import (
+    CONFIG_FILE,
+    HEADER_KEY,
+    LINKED_FILE,
+    WEIGHTS_FILE,
+    adapter_tensors,
+    config_text,
+    write_adapter,
+)
 from lora_scripts.adapters.inject import inject
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.evaluate.measures import measure

@@ -53,7 +53,7 @@ for words in {calls!r}:
     except SystemExit as end:
         assert end.code == 0, (words, end.code)
     print("== helped", *words)
-print("== heavy", [m for m in ("torch", "transformers", "peft", "numpy", "pandas", "pydantic") if m in sys.modules])
+print("== heavy", [m for m in ("torch", "transformers", "peft", "numpy", "pandas") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ CODE = sorted(
 PACKAGE = [p for p in CODE if p.is_relative_to(ROOT / "lora_scripts")]
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "base", "manager", "core", "lib"}
 LONGEST_FILE = 400
-LONGEST_FUNCTION = 60  # its docstring not counted
+LONGEST_FUNCTION = 60
 MODEL_BYTES = 16 * 10**6
 
 
@@ -22,13 +22,12 @@ def shown(path: Path) -> str:
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
-    """(name, lines without docstring) of every function."""
+    """(name, lines of what it does: signature and docstring are not counted) of every function."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0]
-            told = first.end_lineno - first.lineno + 1 if ast.get_docstring(node) else 0
-            found.append((node.name, node.end_lineno - node.lineno + 1 - told))
+            done = node.body[1:] if ast.get_docstring(node) else node.body
+            found.append((node.name, node.end_lineno - done[0].lineno + 1 if done else 0))
     return found
 
 
@@ -43,7 +42,8 @@ def test_no_file_of_the_package_is_longer_than_400_lines():
 
 
 def test_no_function_is_longer_than_60_lines():
-    long = {f"{shown(p)}:{name}": n for p in CODE for name, n in functions(p) if n > LONGEST_FUNCTION}
+    code = [p for p in CODE if not p.is_relative_to(ROOT / "tests")]
+    long = {f"{shown(p)}:{name}": n for p in code for name, n in functions(p) if n > LONGEST_FUNCTION}
     assert long == {}
 
 

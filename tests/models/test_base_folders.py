@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bases") / "base"
     config = LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1)
     LlamaForCausalLM(config).save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate("a b c d e f <unk> </s>".split())}, "<unk>"))
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f", "<unk>", "</s>"])}, "<unk>"))
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
     return folder
 

@@ -142,7 +142,11 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
 
 REAL = {
     # name: (text, its ids by the original tokenizer, a continuation that a sound model makes)
-    "smollm2-135m": ("<|im_start|>user\nHi<|im_end|>\n", [1, 4093, 198, 26843, 2, 198], "The capital of France is Paris"),
+    "smollm2-135m": (
+        "<|im_start|>user\nHi<|im_end|>\n",
+        [1, 4093, 198, 26843, 2, 198],
+        "The capital of France is Paris",
+    ),
     "gemma3-270m": ("Hello world\n\n<end_of_turn>", [2, 9259, 1902, 108, 106], "中华人民共和国"),
 }
 

@@ -56,7 +56,9 @@ def tiny(architecture: str) -> nn.Module:
 
 
 def injected(model: nn.Module, targets: list[str]) -> list[str]:
-    wrapped = get_peft_model(model, LoraConfig(r=2, target_modules=targets, task_type="CAUSAL_LM", fan_in_fan_out=False))
+    wrapped = get_peft_model(
+        model, LoraConfig(r=2, target_modules=targets, task_type="CAUSAL_LM", fan_in_fan_out=False)
+    )
     prefix = "base_model.model."
     return [name.removeprefix(prefix) for name, module in wrapped.named_modules() if hasattr(module, "lora_A")]
 
@@ -115,8 +117,11 @@ class Block(nn.Module):
         ("self_attention", {"query_key_value": (8, 24), "dense": (8, 8)}, ["query_key_value"]),  # ChatGLM
         ("self_attn", {"W_pack": (8, 24), "o_proj": (8, 8)}, ["W_pack"]),  # Baichuan
         ("attention", {"wqkv": (8, 16), "wo": (8, 8)}, ["wqkv"]),  # InternLM2
-        ("self_attn", {"q_proj": (8, 8), "kv_a_proj_with_mqa": (8, 4), "kv_b_proj": (4, 16), "o_proj": (8, 8)},
-         ["q_proj", "kv_b_proj"]),  # DeepSeek's latent attention
+        (
+            "self_attn",
+            {"q_proj": (8, 8), "kv_a_proj_with_mqa": (8, 4), "kv_b_proj": (4, 16), "o_proj": (8, 8)},
+            ["q_proj", "kv_b_proj"],
+        ),  # DeepSeek's latent attention
         ("attn", {"one": (8, 8), "two": (8, 8), "three": (8, 8), "four": (8, 8)}, ["one", "three"]),  # by place
     ],
 )
@@ -132,8 +137,14 @@ def test_names_of_remote_code_models_are_known(
 
 def test_the_vision_tower_of_a_multimodal_model_is_left_alone() -> None:
     text_config = {**GEMMA, "num_hidden_layers": 2}
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "image_size": 28, "patch_size": 14}
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
     config = transformers.Gemma3Config(text_config=text_config, vision_config=vision)
     with torch.device("meta"):
         model = transformers.Gemma3ForConditionalGeneration(config)

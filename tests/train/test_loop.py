@@ -49,7 +49,9 @@ def _task(dropout: float = 0.0, seed: int = 0) -> tuple[TextTask, list[torch.nn.
     config = LlamaConfig(vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
                          num_attention_heads=4, num_key_value_heads=2, pad_token_id=0)  # fmt: skip
     base = AutoModelForCausalLM.from_config(config).float()
-    model = inject(base, targets=find_targets(base, "all-linear"), rank=4, alpha=8, dropout=dropout, base="x", seed=seed)
+    model = inject(
+        base, targets=find_targets(base, "all-linear"), rank=4, alpha=8, dropout=dropout, base="x", seed=seed
+    )
     model.train()
     base.set_attn_implementation(FLAT)
     return TextTask(base, _documents(), flat=True), trainable(model)
@@ -69,7 +71,9 @@ def _fit(plan: Plan, *, task=None, evaluate=None, save=lambda s: None, stop=lamb
     own, parameters = task or _task()
     heard = Heard()
     optimizer = make_optimizer(parameters, weight_decay=0.0)
-    fit(own, plan, state or RunState(), optimizer, parameters, log=heard, save=save, evaluate=evaluate, stop_wanted=stop)
+    fit(
+        own, plan, state or RunState(), optimizer, parameters, log=heard, save=save, evaluate=evaluate, stop_wanted=stop
+    )
     return heard
 
 
@@ -78,6 +82,18 @@ def test_cutting_a_step_changes_nothing(size: int, accumulation: int) -> None:
     whole = _fit(_plan(_documents(), batch_size=8, max_steps=4))
     cut = _fit(_plan(_documents(), batch_size=size, gradient_accumulation_steps=accumulation, max_steps=4))
     assert cut.losses == pytest.approx(whole.losses, rel=1e-5)
+
+
+def test_a_loss_scale_goes_out_of_the_gradient_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _fit(_plan(_documents(), max_steps=5)).losses
+    monkeypatch.setattr(TextTask, "loss_scale", 1024.0)
+    assert _fit(_plan(_documents(), max_steps=5)).losses == pytest.approx(plain, rel=1e-6)
+
+
+def test_a_gradient_norm_of_zero_means_no_clipping() -> None:
+    huge = _fit(_plan(_documents(), max_steps=5, max_grad_norm=1e6)).losses
+    assert _fit(_plan(_documents(), max_steps=5, max_grad_norm=0)).losses == huge
+    assert _fit(_plan(_documents(), max_steps=5, max_grad_norm=1e-3)).losses != huge
 
 
 def test_the_loss_falls() -> None:
