@@ -11,17 +11,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from lora_scripts.data.clean import scrub
 from lora_scripts.data.dialogues import Turn, drafts_of
+from lora_scripts.data.inline import COLON, split_inline
 from lora_scripts.data.names import FIELDS, given_roles, plain_name, role_of
 from lora_scripts.data.records import Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
-_COLON = "[:：﹕︰∶]"
 _LEAD = (
     r"[\s>#*•●·\-]*"
     r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
@@ -31,12 +31,11 @@ _LEAD = (
 )
 _NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
 _MARK = re.compile(
-    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{_COLON}?"
-    rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{_COLON}(?!//))\*{{0,2}}\s*"
+    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
+    rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
 )
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
-_INLINE = re.compile(rf"(?<=[\s。？！?!.;；|，,、）)”\"])(?P<bare>[^\W\d_][\w·]{{0,11}})\s*{_COLON}(?!//)\s*")
 _MAX_WORDS = 3
 _MAX_CJK = 10
 
@@ -80,7 +79,7 @@ def read_transcript(text: str, where: str, roles: Mapping[str, str | Sequence[st
     if not marks:
         return None
     headings = _headings(seen, [m.line for m in marks if names[m.name] == "user"], names)
-    turns, inline = _split_inline(_turns(lines, marks, names, headings), names, learn=not given)
+    turns, inline = split_inline(_turns(lines, marks, names, headings), names, learn=not given)
     if not any(t.role == "assistant" for t in turns) and all(
         t.name not in given and not role_of(t.name) for t in turns
     ):
@@ -337,59 +336,6 @@ def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]
         )
         divided = behind
     return turns
-
-
-def _split_inline(turns: list[Turn], names: Mapping[str, str], learn: bool) -> tuple[list[Turn], bool]:
-    """Cut ``用户：… 律师：…`` on one line, for questions that no answer follows; True where most lines are such.
-
-    With ``learn``, answers may be given by names that never begin a line.
-    """
-    alone = [
-        i for i, t in enumerate(turns) if t.role == "user" and (i + 1 == len(turns) or turns[i + 1].role != "assistant")
-    ]
-    found = {i: [(m, plain_name(m["bare"])) for m in _INLINE.finditer(turns[i].words)] for i in alone}
-    seen = Counter(name for i in alone for name in dict.fromkeys(n for _, n in found[i]))
-    mostly = len(alone) * 2 >= sum(t.role == "user" for t in turns)
-    roles = dict(names)
-    if mostly and learn:
-        known = {n: r for n in seen if n not in names and (r := role_of(n))}
-        roles |= known
-        if "assistant" not in roles.values():
-            unknown = [n for n, c in seen.most_common(1) if c >= max(2, 0.8 * len(alone)) and n not in FIELDS]
-            roles |= dict.fromkeys(unknown, "assistant")
-    out: list[Turn] = []
-    cut_any = False
-    for i, turn in enumerate(turns):
-        hits = [(m, n) for m, n in found.get(i, []) if roles.get(n) in ("user", "assistant")]
-        cuts = _alternating(hits, roles, seen)
-        cut_any |= bool(cuts)
-        starts = [0, *(m.end() for m, _ in cuts)]
-        stops = [*(m.start() for m, _ in cuts), len(turn.words)]
-        heads = [(turn.role, turn.name, turn.shown), *((roles[n], n, m["bare"]) for m, n in cuts)]
-        for k, ((role, name, shown), a, b) in enumerate(zip(heads, starts, stops, strict=True)):
-            words = turn.words[a:b].rstrip(" \t|；;，,") if b < len(turn.words) else turn.words[a:b]
-            line = turn.line + turn.words.count("\n", 0, a)
-            if k:
-                out.append(Turn(role, name, shown, line, words, 0, False, inline=True))
-            else:
-                out.append(replace(turn, words=words))
-    return out, cut_any and mostly
-
-
-def _alternating(
-    hits: Sequence[tuple[re.Match[str], str]], roles: Mapping[str, str], seen: Mapping[str, int]
-) -> list[tuple[re.Match[str], str]]:
-    """Cuts that alternate assistant, user, … and end with an answer; the first answer by the most frequent name."""
-    answers = [h for h in hits if roles[h[1]] == "assistant"]
-    if not answers:
-        return []
-    first = max(answers, key=lambda h: (seen[h[1]], -h[0].start()))
-    cuts = [first]
-    rest = [h for h in hits if h[0].start() > first[0].start()]
-    for user, answer in pairwise(rest):
-        if roles[user[1]] == "user" and answer[1] == first[1] and user[0].start() >= cuts[-1][0].end():
-            cuts += [user, answer]
-    return cuts
 
 
 def unmarked_speakers(text: str) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lora_scripts.data.formats import read_records
 from lora_scripts.errors import DataError
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 HAN = (
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可"
@@ -122,7 +122,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(lines, st.sampled_from([".txt", ".csv", ".json", ".jsonl", ".tsv"]))
 def test_any_file_is_either_refused_or_accounted_for(rows: list[str], suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +137,7 @@ def test_any_file_is_either_refused_or_accounted_for(rows: list[str], suffix: st
     assert all(r.messages[-1].role == "assistant" and r.question and r.answer for r in reading.records)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_either_refused_or_accounted_for(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bases") / "base"
     config = LlamaConfig(vocab_size=8, hidden_size=4, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1)
     LlamaForCausalLM(config).save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f", "<unk>", "</s>"])}, "<unk>"))
+    words = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(["a", "b", "c", "d", "e", "f", "<unk>", "</s>"])}, "<unk>")
+    )
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>").save_pretrained(folder)
     return folder
 
@@ -101,7 +103,8 @@ def test_a_folder_without_config_is_refused_by_what_it_is(tmp_path: Path) -> Non
     (tmp_path / "model_index.json").write_text("{}")
     assert "image-generation" in refusal(tmp_path)
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "models/tiny-zh"}')
-    assert "this is an adapter" in refusal(tmp_path) and "its base is models/tiny-zh" in refusal(tmp_path)
+    assert "this is an adapter" in refusal(tmp_path)
+    assert "its base is models/tiny-zh" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "null", "", "[" * 100_000])
@@ -165,7 +168,8 @@ def test_a_missing_shard_is_named(base: Path) -> None:
 
 def test_the_fingerprint_changes_with_one_value_and_not_with_the_place(base: Path, made: Path) -> None:
     before = base_fingerprint(base)
-    assert before == base_fingerprint(made) and before.startswith("sha256:")
+    assert before == base_fingerprint(made)
+    assert before.startswith("sha256:")
     weights = load_file(base / "model.safetensors")
     weights["model.norm.weight"][0] += 1e-3
     save_file(weights, base / "model.safetensors", {"format": "pt"})
@@ -189,7 +193,8 @@ def test_a_sampled_fingerprint_says_so_and_sees_both_ends(base: Path, monkeypatc
 
 def test_the_model_is_frozen_and_equal_to_the_one_saved(base: Path) -> None:
     model = load_model(base, dtype=torch.float32, device="cpu")
-    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
     for name, tensor in load_file(base / "model.safetensors").items():
         assert torch.equal(model.state_dict()[name], tensor)
 
@@ -240,11 +245,15 @@ def test_device_and_precision_without_cuda_go_on_with_one_note_each(monkeypatch:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == ("cpu", []) == resolve_device("cpu")
     device, notes = resolve_device("cuda")
-    assert device == "cpu" and len(notes) == 1 and "cuda" in notes[0]
+    assert device == "cpu"
+    assert len(notes) == 1
+    assert "cuda" in notes[0]
     assert resolve_precision("auto", "cpu") == (torch.float32, None, [])
     for wanted in ("fp16", "bf16"):
         weights, autocast, notes = resolve_precision(wanted, "cpu")
-        assert (weights, autocast) == (torch.float32, None) and len(notes) == 1 and wanted in notes[0]
+        assert (weights, autocast) == (torch.float32, None)
+        assert len(notes) == 1
+        assert wanted in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +280,8 @@ def test_wrong_devices_and_precisions_are_refused_with_the_right_ones(monkeypatc
             resolve_device(wrong)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert resolve_device("cuda:0") == ("cuda:0", []) and resolve_device("AUTO") == ("cuda", [])
+    assert resolve_device("cuda:0") == ("cuda:0", [])
+    assert resolve_device("AUTO") == ("cuda", [])
     with pytest.raises(ModelError, match="this machine has 1 card"):
         resolve_device("cuda:1")
     with pytest.raises(ModelError, match="write auto, bf16"):

@@ -77,7 +77,8 @@ def refused(file: Path, out: Path, kind: type[LoraScriptsError] = ModelError) ->
     before = sorted(out.parent.rglob("*"))
     with pytest.raises(kind) as error:
         unpack(file, out)
-    assert error.value.exit_code == 2 and all(problem.fix for problem in error.value.problems)
+    assert error.value.exit_code == 2
+    assert all(problem.fix for problem in error.value.problems)
     assert sorted(out.parent.rglob("*")) == before
     return str(error.value)
 
@@ -95,12 +96,14 @@ def test_the_folder_holds_the_model_the_tokenizer_and_the_template(tmp_path: Pat
     ids = tokenizer("根据《劳动法》 it is 42.", return_tensors="pt").input_ids
     got, want = model(ids).logits, reference(ids).logits
     assert (got - want).abs().max() < 2e-3 * want.abs().max()
-    assert next(model.parameters()).dtype == torch.float32 and model.config.dtype == torch.float32
+    assert next(model.parameters()).dtype == torch.float32
+    assert model.config.dtype == torch.float32
     assert not hasattr(model.config, "quantization_config")
     assert (folder / "model.safetensors").stat().st_size < 2.2 * report.parameters + 8_000  # two bytes a weight
 
     assert tokenizer.encode("<|im_end|>", add_special_tokens=False) == [2] == [tokenizer.eos_token_id]
-    assert tokenizer.chat_template == TEMPLATE and tokenizer.decode(ids[0]) == "根据《劳动法》 it is 42."
+    assert tokenizer.chat_template == TEMPLATE
+    assert tokenizer.decode(ids[0]) == "根据《劳动法》 it is 42."
     assert report.sentence.startswith(gguf_unpack.PROMPT)
     assert model.generation_config.eos_token_id == 2
 
@@ -115,7 +118,8 @@ def test_digits_stand_alone_where_the_vocabulary_was_made_so(tmp_path: Path) -> 
 
 def test_an_unknown_text_splitter_is_told(tmp_path: Path) -> None:
     report = unpack(write_gguf(tmp_path / "a.gguf", pre="new-thing"), tmp_path / "a")
-    assert len(report.notes) == 1 and "new-thing" in report.notes[0]
+    assert len(report.notes) == 1
+    assert "new-thing" in report.notes[0]
 
 
 def test_an_architecture_that_cannot_be_read_is_named(tmp_path: Path) -> None:

