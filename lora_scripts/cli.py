@@ -50,12 +50,6 @@ def train(
         raise UsageError("cli.no_config")
     loaded = load_config(path, given)
     console = _console()
-    if loaded.config.resume_from_checkpoint == "auto" and not dry_run:
-        from lora_scripts.train.run_dir import is_finished
-
-        if is_finished(Path(loaded.config.output_dir).expanduser()):
-            _say(text("run.already_finished", folder=loaded.config.output_dir))
-            return
     from lora_scripts.assemble.finish import result_lines
     from lora_scripts.assemble.run import look, train_run
 
@@ -64,7 +58,11 @@ def train(
         look(loaded, console, strict=strict)
         _say(text("run.dry_run"))
         return
-    for line in result_lines(train_run(loaded, console, strict=strict)):
+    outcome = train_run(loaded, console, strict=strict)
+    if outcome is None:
+        _say(text("run.already_finished", folder=loaded.config.output_dir))
+        return
+    for line in result_lines(outcome):
         _say(line)
 
 

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from lora_scripts.assemble.finish import Outcome
 
 
-def train(config: str | os.PathLike[str], *overrides: str) -> Outcome:
+def train(config: str | os.PathLike[str], *overrides: str) -> Outcome | None:
     """Train what the YAML file ``config`` says, with ``key=value`` overrides, and prove it.
+
+    None where ``resume_from_checkpoint=auto`` finds the run finished.
 
     Raises:
         LoraScriptsError: Whatever stops the run, with what to do next.

@@ -24,7 +24,7 @@ def evaluate_run(config_or_run: Path) -> dict[str, Any]:
     """
     path = config_or_run / RUN if config_or_run.is_dir() else config_or_run
     config = load_config(path).config
-    run_dir = Path(config.output_dir).expanduser()
+    run_dir = config_or_run if config_or_run.is_dir() else Path(config.output_dir).expanduser()
     inputs = gather(config)
     if not inputs.rendered.validation:
         raise DataError("run.nothing_held_out", where=path)

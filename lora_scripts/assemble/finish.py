@@ -61,7 +61,8 @@ def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_di
     inputs.tokenizer.chat_template = inputs.rendered.form.template
     inputs.tokenizer.save_pretrained(run_dir)
 
-    say("run.comparing", count=min(QUESTIONS_ASKED, len(inputs.rendered.questions)))
+    if inputs.rendered.questions:
+        say("run.comparing", count=min(QUESTIONS_ASKED, len(inputs.rendered.questions)))
     losses = {"base": state.first_loss, "adapter": state.best_loss}
     evaluation = compare_answers(config, inputs, parts.model, parts.attention, losses)
     write_json(run_dir / "eval.json", evaluation)
@@ -78,7 +79,7 @@ def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_di
     record = provenance(
         name=run_dir.name,
         base={"path": config.base_model, "fingerprint": inputs.fingerprints["base"]},
-        fingerprints={k: v for k, v in inputs.fingerprints.items() if not k.startswith("config.")},
+        fingerprints=inputs.fingerprints,
         weights_sha256=sha256_of(run_dir / WEIGHTS_FILE),
         config=config.model_dump(mode="json"),
         plan=plan.to_json(),
@@ -161,8 +162,8 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     if after.get("loss") is not None and before.get("loss"):
         change = (after["loss"] / before["loss"] - 1) * 100
         lines.append(text("run.result_loss", before=before["loss"], after=after["loss"], change=change))
-    if "house_form" in after:
-        asked = evaluation["questions_asked"]
+    asked = evaluation["questions_asked"]
+    if asked and "house_form" in after:
         lines.append(text("run.result_form", before=before["house_form"], after=after["house_form"], asked=asked))
     for shown in evaluation["answers"][:SHOWN]:
         lines += ["", text("run.asked", question=shown["question"])]

@@ -31,11 +31,13 @@ from lora_scripts.train.plan import Plan, Shape, make_plan
 from lora_scripts.train.tasks import TextTask, keeps_logits
 
 SHAPING_KEYS = (
-    "base_model", "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",
+    "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",
     "target_modules", "batch_size", "gradient_accumulation_steps", "learning_rate", "lr_schedule", "warmup_ratio",
     "weight_decay", "max_grad_norm", "seed", "eval_ratio", "eval_data",
 )  # fmt: skip
-"""Keys that a resumed run must share with the run that wrote the checkpoint."""
+"""Keys that a resumed run must share with the run that wrote the checkpoint, beside base, data and template."""
+NOTED_KEYS = ("epochs", "max_steps", "early_stopping_patience", "eval_steps", "gradient_checkpointing")
+"""Keys that may differ on resume, which is said: they change how far the run goes, or how it is watched."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ def gather(config: Config) -> Inputs:
         "data": data_fingerprint(rendered),
         "template": f"sha256:{sha256(rendered.form.template.encode()).hexdigest()}",
         **{f"config.{key}": repr(value) for key, value in shaping.items()},
+        **{f"noted.{key}": repr(getattr(config, key)) for key in NOTED_KEYS},
+        "noted.precision": str(weights),
     }
     found = [*notes, *more, *rendered.notes]
     return Inputs(base, tokenizer, rows, rendered, device, weights, autocast, fingerprints, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +48,21 @@ OPTIMIZER_FILE, RANDOM_FILE, STATE_FILE = "optimizer.safetensors", "random.safet
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run starts: at a checkpoint or at nothing; ``skipped`` are newer checkpoints that are broken."""
+    """Where a run starts: at a checkpoint or at nothing.
+
+    ``skipped`` are newer checkpoints that are broken, ``changed`` the keys that differ from the checkpoint's and may.
+    """
 
     checkpoint: Path | None
     skipped: list[Skipped]
+    changed: tuple[str, ...] = ()
 
     def lines(self, wanted: str | None) -> list[str]:
         """What to tell the user about it."""
         told = [text("run.skipped", name=s.path.name, reason=s.reason) for s in self.skipped]
         if self.checkpoint:
-            return [*told, text("run.resumes", checkpoint=self.checkpoint)]
+            told.append(text("run.resumes", checkpoint=self.checkpoint))
+            return [*told, text("run.resumes_changed", names=", ".join(self.changed))] if self.changed else told
         return [*told, text("run.nothing_to_resume")] if wanted else told
 
 
@@ -71,8 +76,8 @@ def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan:
     return plan
 
 
-def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outcome:
-    """Train what the config says and prove it.
+def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outcome | None:
+    """Train what the config says and prove it; None where ``resume_from_checkpoint: auto`` finds it done already.
 
     Raises:
         LoraScriptsError: Whatever stops the run, with what to do next.
@@ -82,6 +87,13 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
     refuse_to_overwrite(config, run_dir)
     inputs = gather(config)
     _refuse_notes(inputs, strict)
+    if not config.overwrite and is_finished(run_dir):
+        record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))
+        changed = _changes(record["fingerprints"], inputs.fingerprints)
+        if changed:
+            names = ", ".join(name.partition(".")[2] or name for name in changed)
+            raise UsageError("run.other_finished", where=run_dir, names=names)
+        return None
     with held(run_dir):
         sweep(run_dir)
         if config.overwrite:
@@ -144,13 +156,18 @@ def choose_start(config: Config, inputs: Inputs) -> Start:
         fault = fault_of(checkpoint)
         if fault:
             raise UsageError("run.bad_checkpoint", where=checkpoint, reason=fault)
-    if checkpoint:
-        before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8")).fingerprints
-        changed = {k: (before.get(k), v) for k, v in inputs.fingerprints.items() if before.get(k) != v}
-        if changed:
-            names = ", ".join(k.removeprefix("config.") for k in changed)
-            raise UsageError("run.other_run", where=checkpoint, names=names)
-    return Start(checkpoint, skipped)
+    if checkpoint is None:
+        return Start(None, skipped)
+    before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8")).fingerprints
+    changed = _changes(before, inputs.fingerprints)
+    refused = [name.removeprefix("config.") for name in changed if not name.startswith("noted.")]
+    if refused:
+        raise UsageError("run.other_run", where=checkpoint, names=", ".join(refused))
+    return Start(checkpoint, skipped, tuple(name.removeprefix("noted.") for name in changed))
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [name for name, value in now.items() if before.get(name) != value]
 
 
 def follow_plan(

@@ -157,6 +157,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.orphan_question": ("question without answer", "有问无答"),
     "reason.orphan_answer": ("answer without question", "有答无问"),
     "reason.misplaced_system": ("system text inside a conversation", "系统提示在对话中间"),
+    "reason.too_long": ("longer than max_seq_length", "超过 max_seq_length"),
+    "reason.asked_in_training": ("question asked in training too", "问题也在训练数据中"),
     "reason.exact_duplicate": ("exact duplicate", "完全重复"),
     # findings
     "finding.invisible_characters": (

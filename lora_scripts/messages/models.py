@@ -39,7 +39,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "this is an image-generation pipeline, not a language model",
         "这是图像生成模型，不是语言模型",
     ),
-    "is_pipeline.fix": ("use it with task_type: image-generation", "请配合 task_type: image-generation 使用"),
+    "is_pipeline.fix": (
+        "give the folder of a language model; training on pictures is not in this version",
+        "请给出语言模型的文件夹；本版本还不能训练图片",
+    ),
     "bad_json": ("cannot be read as JSON: {reason}", "不能按 JSON 读取：{reason}"),
     "bad_json.fix": ("fetch this file again from where the model came from", "从模型来源处重新下载这个文件"),
     "remote_code": (
@@ -116,12 +119,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "no_room": ("no room for the model on {device}: {reason}", "{device} 放不下这个模型：{reason}"),
     "no_room.fix": (
-        "take a smaller base, close what else uses the card, or set quantization: nf4",
-        "换小一些的底座、关掉占用显存的程序，或设置 quantization: nf4",
+        "take a smaller base, close what else uses the card, or set device: cpu",
+        "换小一些的底座、关掉占用显存的程序，或设置 device: cpu",
     ),
     # device and precision
     "unknown_device": ("{device} is not a device", "{device} 不是可用的设备名"),
-    "unknown_device.fix": ("write auto, cpu, cuda, cuda:0 or mps", "请写 auto、cpu、cuda、cuda:0 或 mps"),
+    "unknown_device.fix": ("write auto, cpu, cuda or cuda:0", "请写 auto、cpu、cuda 或 cuda:0"),
     "no_such_card": ("{device} is not there; this machine has {count} card(s)", "没有 {device}；本机有 {count} 张显卡"),
     "no_such_card.fix": ("cards are counted from 0: cuda:0 is the first", "显卡从 0 开始编号：第一张是 cuda:0"),
     "device_note": (
@@ -256,8 +259,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "hub_failed": ("{source} did not give {name}: {reason}", "没能从 {source} 下载 {name}：{reason}"),
     "hub_failed.fix": (
         "check the network, or set HF_ENDPOINT to a mirror, or add `--from modelscope`; "
-        "run it again and it goes on where it stopped",
-        "检查网络，或把 HF_ENDPOINT 设为镜像站，或加 `--from modelscope`；重新运行会接着下载",
+        "then run it again: files that are whole are kept",
+        "检查网络，或把 HF_ENDPOINT 设为镜像站，或加 `--from modelscope`；然后重新运行：已下载完整的文件会保留",
     ),
     "hub_missing": ("{source} has no model {name}", "{source} 上没有模型 {name}"),
     "hub_missing.fix": ("check the spelling: ORG/NAME", "检查拼写：机构/模型名"),

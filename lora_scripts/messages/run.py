@@ -60,6 +60,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "skipped": ("{name} is not whole and was passed over: {reason}", "{name} 不完整，已跳过：{reason}"),
     "resumes": ("goes on from {checkpoint} (resume)", "从 {checkpoint} 继续（resume）"),
+    "resumes_changed": (
+        "these differ from the checkpoint's run, and the rest of the run follows the new ones: {names}",
+        "以下设置与该检查点所属的训练不同，其余步骤按新设置进行：{names}",
+    ),
+    "other_finished": (
+        "a finished run lies in this output_dir, and it differs in: {names}",
+        "该 output_dir 中有已完成的训练，且以下内容不同：{names}",
+    ),
+    "other_finished.fix": (
+        "choose another output_dir, or begin anew with overwrite=true and without resume_from_checkpoint",
+        "请换一个 output_dir，或去掉 resume_from_checkpoint 并用 overwrite=true 重新开始",
+    ),
     "nothing_to_resume": (
         "resume_from_checkpoint: there is no checkpoint yet, so the run starts fresh",
         "resume_from_checkpoint：还没有检查点，从头开始",
@@ -83,8 +95,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "加上 resume_from_checkpoint=auto 继续（resume），或 overwrite=true 重新开始",
     ),
     "already_finished": (
-        "this run is finished already; nothing to do: {folder}",
-        "这次训练早已完成，无事可做：{folder}",
+        "this run is finished already: {folder}. overwrite=true without resume_from_checkpoint does it again",
+        "这次训练早已完成：{folder}。去掉 resume_from_checkpoint 并加 overwrite=true 可重新训练",
     ),
     "bad_checkpoint": ("this checkpoint cannot be used: {reason}", "该检查点无法使用：{reason}"),
     "bad_checkpoint.fix": (

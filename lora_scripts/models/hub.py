@@ -29,7 +29,8 @@ def get_hub(repo: str, models_dir: Path, *, source: str = "huggingface", tell: C
     """Fetch model ``ORG/NAME`` to ``models_dir/NAME``: descriptions first, weights only if they can be used here.
 
     Safetensors and text files only, so no pickle and no Python code reaches the disk. ``HF_ENDPOINT`` names a
-    mirror. An interrupted download stays in ``models_dir/.ORG--NAME.part`` and goes on there the next time.
+    mirror. A broken connection is taken up at its byte; after a failure the files that are whole stay in
+    ``models_dir/.ORG--NAME.part``, and the next call fetches the others.
 
     Raises:
         UsageError: Not of the form ORG/NAME, no such source, or the folder is there already.

@@ -54,7 +54,8 @@ def fit(
         loss = evaluate()
         state.see(loss)
         log.evaluation(state, loss, best=False)
-    while state.step < plan.steps:
+    patience = plan.early_stopping_patience or float("inf")
+    while state.step < plan.steps and state.evaluations_without_gain < patience:
         began = time.perf_counter()
         micro_batches = plan.micro_batches(state.step)
         count = sum(task.count(m) for m in micro_batches)
@@ -86,12 +87,9 @@ def fit(
             loss = evaluate()
             best = state.see(loss)
             log.evaluation(state, loss, best=best)
-        patience = plan.early_stopping_patience
-        early = patience is not None and state.evaluations_without_gain >= patience
-        stop = stop_wanted() and not last
+        early = state.evaluations_without_gain >= patience
+        stop = stop_wanted() and not last and not early
         if best or last or early or stop or state.step % plan.save_steps == 0:
             save(state)
-        if early:
-            return
         if stop:
             raise Interrupted("train.interrupted", step=state.step)

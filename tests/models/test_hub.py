@@ -29,7 +29,7 @@ class Hub:
         self.files = files
         self.asked: list[str] = []
         self.status = 200
-        self.cut: dict[str, int] = {}  # file → the byte where every connection breaks
+        self.breaks: dict[str, list[int]] = {}  # file → after how many bytes its next connections break
         self.ranges: list[str] = []
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
@@ -74,7 +74,8 @@ class Hub:
                         hub_of_test.ranges.append(wanted)
                         start = int(wanted.removeprefix("bytes=").partition("-")[0])
                         headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-                cut = max(0, hub_of_test.cut[name] - start) if body and name in hub_of_test.cut else None
+                breaks = hub_of_test.breaks.get(name) if body else None
+                cut = breaks.pop() if breaks else None
                 self.reply(206 if start else 200, data[start:], headers, body, cut)
 
             def reply(
@@ -156,19 +157,25 @@ def test_a_model_is_fetched_whole_without_pickles_and_code(
         get(tmp_path)
 
 
-def test_a_broken_download_goes_on_where_it_stopped(
+def test_a_broken_connection_is_taken_up_where_it_broke(
     server: Hub, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # what it keeps is whole chunks
-    server.cut["model.safetensors"] = 5000
-    assert "run it again and it goes on" in refused(tmp_path)
-    server.cut.clear()
-    server.ranges.clear()
+    server.breaks["model.safetensors"] = [5000]
+    folder = get(tmp_path)
+    assert server.ranges == ["bytes=5000-"]
+    assert (folder / "model.safetensors").read_bytes() == files["model.safetensors"]
+
+
+def test_a_download_that_failed_goes_on_with_the_file_that_is_not_whole(
+    server: Hub, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    server.breaks["model.safetensors"] = [0] * 50
+    assert "run it again: files that are whole are kept" in refused(tmp_path)
+    server.breaks.clear()
     server.asked.clear()
     folder = get(tmp_path)
-    assert server.ranges
-    assert int(server.ranges[0].removeprefix("bytes=").rstrip("-")) >= 5000
-    assert server.asked == ["model.safetensors"], "what was whole is not fetched twice"
+    assert server.asked == ["model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == files["model.safetensors"]
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
