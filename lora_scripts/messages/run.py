@@ -35,6 +35,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nothing_left.fix": ("raise max_seq_length", "请调大 max_seq_length"),
     "no_kept_logits": ("its head cannot run at chosen positions", "其输出层不能只在指定位置计算"),
+    "foreign_tokenizer": (
+        "the tokenizer writes id {highest}, but the model knows ids below {rows} only",
+        "分词器产生了编号 {highest}，而模型只认识小于 {rows} 的编号",
+    ),
+    "foreign_tokenizer.fix": (
+        "the folder mixes the files of two models: fetch the tokenizer that belongs to these weights",
+        "该文件夹混入了另一个模型的文件：请取回与这些权重配套的分词器",
+    ),
     "padded": (
         "this model runs on padded rows, which is slower: {reason}",
         "该模型使用补齐的行，速度较慢：{reason}",

@@ -148,26 +148,31 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing(
 
 
 REAL = {
-    # name: (text, its ids by the original tokenizer, a continuation that a sound model makes)
+    # name: (text, its ids by the original tokenizer, prose of its language)
     "smollm2-135m": (
         "<|im_start|>user\nHi<|im_end|>\n",
         [1, 4093, 198, 26843, 2, 198],
-        "The capital of France is Paris",
+        "The sun rises in the east and sets in the west. Water freezes at zero degrees Celsius.",
     ),
-    "gemma3-270m": ("Hello world\n\n<end_of_turn>", [2, 9259, 1902, 108, 106], "中华人民共和国"),
+    "gemma3-270m": (
+        "Hello world\n\n<end_of_turn>",
+        [2, 9259, 1902, 108, 106],
+        "为了完善劳动合同制度，明确劳动合同双方当事人的权利和义务，保护劳动者的合法权益，制定本法。",
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_the_real_bases_have_their_makers_ids_and_speak(name: str, project_root: Path) -> None:
+def test_the_real_bases_have_their_makers_ids_and_expect_their_language(name: str, project_root: Path) -> None:
     folder = project_root / "models" / name
     if not folder.is_dir():
         pytest.skip(f"models/{name} is not here: `lora-scripts base get {name}`")
-    written, ids, known = REAL[name]
+    written, ids, prose = REAL[name]
     tokenizer = load_tokenizer(check_base(str(folder)))
     assert tokenizer(written).input_ids == ids
     model = load_model(folder, dtype=torch.float32, device="cpu")
-    begin = tokenizer(known[: len(known) // 2], return_tensors="pt", return_token_type_ids=False)
-    said = model.generate(**begin, max_new_tokens=8, do_sample=False)
-    assert tokenizer.decode(said[0], skip_special_tokens=True).startswith(known)
+    inputs = tokenizer(prose, return_tensors="pt", return_token_type_ids=False)
+    with torch.no_grad():
+        loss = model(**inputs, labels=inputs.input_ids).loss.item()
+    assert loss < 3.5  # nats a token; weights read wrongly give more than ln(vocabulary), 10.8 and 12.5
