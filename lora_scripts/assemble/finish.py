@@ -167,7 +167,8 @@ def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
         lines.append(text("run.result_form", before=before["house_form"], after=after["house_form"], asked=asked))
     for shown in evaluation["answers"][:SHOWN]:
         lines += ["", text("run.asked", question=shown["question"])]
-        lines += [text("run.before", answer=shown["base"]), text("run.after", answer=shown["adapter"])]
+        before_words, after_words = (" ".join(shown[side].split()) for side in ("base", "adapter"))
+        lines += [text("run.before", answer=before_words), text("run.after", answer=after_words)]
     return lines
 
 
