@@ -1,6 +1,6 @@
 """Training speed and memory: this package against peft + transformers' Trainer, on the same work.
 
-    python bench/training_speed.py [--cases A,C] [--runs 3] [--steps 20]
+    python bench/training_speed.py [--cases A,C] [--runs 3] [--steps N]
 
 Case A is a random model of Qwen2's shape (12 layers, hidden 768, vocabulary 32k) on 200 rows of 60-250 tokens in the
 proportions of Chinese questions and answers; its ids are drawn at random, since only their number matters to speed.
@@ -10,8 +10,9 @@ Each run of a side is a process of its own, the sides taking turns. Both load th
 on q and v in float32 with AdamW, and take the same batches of 4 rows in the same order; the peer pads a batch to its
 longest row, labels -100 at prompt and padding. Both are watched by the same probe at the embedding: a step lasts from
 the beginning of its forward pass to the beginning of the next one, so nothing of the loop is left out; the first steps
-are not counted. Tokens are real ones, padding never counts. The bench fails (exit 1) where the two sides did not see
-the same ids, or where their first losses differ by more than 1e-4: then it would compare different work.
+are not counted. Case A counts one epoch, so that its share of padding is the data's and not an accident of the order;
+case C's rows are of like length. Tokens are real ones, padding never counts. The bench fails (exit 1) where the two
+sides did not see the same ids, or where their first losses differ by more than 1e-4: it would compare different work.
 
 The last line is JSON: {"A": {"speed_ratio": ours / peer, "rss_ratio": ours / peer}, "C": …}. A ratio is the median
 over the runs of the ratio of two runs that followed each other; a run's speed is the median over its steps.
@@ -46,6 +47,7 @@ CASES = {
     "A": "a random model of Qwen2's shape, 12 layers, hidden 768, vocabulary 32k; 200 rows of 60-250 random ids",
     "C": "Gemma 3 270M; the 200 rows of data/law_train",
 }
+STEPS = {"A": 52, "C": 22}
 RANK, ALPHA, BATCH, RATE, SEED = 16, 32, 4, 2e-4, 7
 COMPARED_STEPS = 3
 LOSS_TOLERANCE = 1e-4
@@ -323,7 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--cases", default="A,C", help="comma-separated: A, C (default both)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each side (default 3)")
-    parser.add_argument("--steps", type=int, default=20, help="steps of a run, warm-up included (default 20)")
+    parser.add_argument("--steps", type=int, help=f"steps of a run, warm-up included (default {STEPS})")
     parser.add_argument("--warm-up", type=int, default=2, help="first steps that are not counted (default 2)")
     for inner in ("--prepare", "--side", "--folder"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
@@ -337,7 +339,8 @@ def main() -> None:
     cases = asked.cases.upper().split(",")
     if unknown := [case for case in cases if case not in CASES]:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
-    if asked.runs < 1 or not asked.steps > asked.warm_up >= 0:
+    steps = {case: asked.steps or STEPS[case] for case in cases}
+    if asked.runs < 1 or not min(steps.values()) > asked.warm_up >= 0:
         parser.error("at least one run, and more steps than the warm-up")
     print(machine())
     ratios = {}
@@ -345,7 +348,7 @@ def main() -> None:
         if case == "C" and not (GEMMA / "config.json").exists():
             print("\nCase C is left out: no models/gemma3-270m here; `lora-scripts base get gemma3-270m` fetches it")
             continue
-        ratios[case] = measure(case, asked.runs, asked.steps, asked.warm_up)
+        ratios[case] = measure(case, asked.runs, steps[case], asked.warm_up)
     print(json.dumps(ratios))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_scripts.errors import ModelError
 from lora_scripts.messages import text
-from lora_scripts.models.bases import BASES
+from lora_scripts.models.known_bases import BASES
 
 if TYPE_CHECKING:
     import torch
