@@ -122,9 +122,9 @@ def train_ours(given: dict[str, Any], steps: int) -> tuple[Probe, list[float], l
     from lora_scripts.assemble.records import Rendered, Rows
     from lora_scripts.config import Config
     from lora_scripts.data.ledger import Ledger
-    from lora_scripts.train.loop import fit
-    from lora_scripts.train.optim import make_optimizer
-    from lora_scripts.train.state import RunState
+    from lora_scripts.training.loop import fit
+    from lora_scripts.training.optim import make_optimizer
+    from lora_scripts.training.state import RunState
 
     config = settings(Config, given, steps)
     inputs = Inputs(

@@ -56,8 +56,8 @@ def train(
 
     if dry_run:
         _say(dump_config(loaded.config))
-        look(loaded, console, strict=strict)
-        _say(text("run.dry_run"))
+        planned = look(loaded, console, strict=strict)
+        _say(text("run.dry_run") if planned else text("run.already_finished", folder=loaded.config.output_dir))
         return
     outcome = train_run(loaded, console, strict=strict)
     if outcome is None:

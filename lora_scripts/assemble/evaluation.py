@@ -11,8 +11,8 @@ from lora_scripts.assemble.parts import gather
 from lora_scripts.config import load_config
 from lora_scripts.errors import DataError
 from lora_scripts.models.text import load_model
-from lora_scripts.train.run_dir import RUN
-from lora_scripts.train.tasks import TextTask
+from lora_scripts.training.run_dir import RUN
+from lora_scripts.training.tasks import TextTask
 
 
 def evaluate_run(config_or_run: Path) -> dict[str, Any]:

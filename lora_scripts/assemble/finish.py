@@ -24,10 +24,10 @@ from lora_scripts.evaluate.prove import Check, logits_of, proof_of, prove
 from lora_scripts.evaluate.report import comparison
 from lora_scripts.messages import text
 from lora_scripts.models.text import load_model, load_tokenizer
-from lora_scripts.train.checkpoint import PREFIX, read_tensors, sha256_of
-from lora_scripts.train.log import peak_memory_bytes
-from lora_scripts.train.run_dir import PROOF
-from lora_scripts.train.state import RunState
+from lora_scripts.training.checkpoint import PREFIX, read_tensors, sha256_of
+from lora_scripts.training.log import peak_memory_bytes
+from lora_scripts.training.run_dir import PROOF
+from lora_scripts.training.state import RunState
 
 QUESTIONS_ASKED = 30
 SHOWN = 3

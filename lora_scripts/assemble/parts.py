@@ -28,8 +28,8 @@ from lora_scripts.models.text import (
     resolve_device,
     resolve_precision,
 )
-from lora_scripts.train.plan import Plan, Shape, make_plan
-from lora_scripts.train.tasks import TextTask, keeps_logits
+from lora_scripts.training.plan import Plan, Shape, make_plan
+from lora_scripts.training.tasks import TextTask, keeps_logits
 
 SHAPING_KEYS = (
     "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",

@@ -25,7 +25,7 @@ from lora_scripts.data.report import summary, write_report
 from lora_scripts.errors import TrainError, UsageError
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.messages import text
-from lora_scripts.train.checkpoint import (
+from lora_scripts.training.checkpoint import (
     Skipped,
     fault_of,
     newest_whole,
@@ -35,12 +35,12 @@ from lora_scripts.train.checkpoint import (
     sweep,
     write_checkpoint,
 )
-from lora_scripts.train.log import RunLog
-from lora_scripts.train.loop import fit
-from lora_scripts.train.optim import make_optimizer, optimizer_tensors, restore_optimizer
-from lora_scripts.train.plan import Plan
-from lora_scripts.train.run_dir import RUN, clear, held, is_finished, is_unfinished
-from lora_scripts.train.state import RunState, random_states, restore_random
+from lora_scripts.training.log import RunLog
+from lora_scripts.training.loop import fit
+from lora_scripts.training.optim import make_optimizer, optimizer_tensors, restore_optimizer
+from lora_scripts.training.plan import Plan
+from lora_scripts.training.run_dir import RUN, clear, held, is_finished, is_unfinished
+from lora_scripts.training.state import RunState, random_states, restore_random
 
 SAMPLE_TOKENS = 64
 OPTIMIZER_FILE, RANDOM_FILE, STATE_FILE = "optimizer.safetensors", "random.safetensors", "state.json"
@@ -66,11 +66,15 @@ class Start:
         return [*told, text("run.nothing_to_resume")] if wanted else told
 
 
-def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan:
-    """Tell what a run would do, and return its plan: no weight is loaded, no file written."""
+def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | None:
+    """Tell what ``train_run`` would do, and return its plan: no weight is loaded, no file written."""
     config = loaded.config
+    run_dir = Path(config.output_dir).expanduser()
+    refuse_to_overwrite(config, run_dir)
     inputs = gather(config)
     _refuse_notes(inputs, strict)
+    if is_done(config, inputs, run_dir):
+        return None
     plan = predict(config, inputs)
     tell(console, loaded, inputs, choose_start(config, inputs), plan)
     return plan
@@ -87,12 +91,7 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
     refuse_to_overwrite(config, run_dir)
     inputs = gather(config)
     _refuse_notes(inputs, strict)
-    if not config.overwrite and is_finished(run_dir):
-        record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))
-        changed = _changes(record["fingerprints"], inputs.fingerprints)
-        if changed:
-            names = ", ".join(name.partition(".")[2] or name for name in changed)
-            raise UsageError("run.other_finished", where=run_dir, names=names)
+    if is_done(config, inputs, run_dir):
         return None
     with held(run_dir):
         sweep(run_dir)
@@ -138,6 +137,22 @@ def refuse_to_overwrite(config: Config, run_dir: Path) -> None:
         raise UsageError("run.finished_there", where=run_dir)
     if is_unfinished(run_dir):
         raise UsageError("run.unfinished_there", where=run_dir)
+
+
+def is_done(config: Config, inputs: Inputs, run_dir: Path) -> bool:
+    """Whether this very run is finished in ``run_dir`` already.
+
+    Raises:
+        UsageError: A finished run lies there that differs from this one.
+    """
+    if config.overwrite or not is_finished(run_dir):
+        return False
+    record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))
+    changed = _changes(record["fingerprints"], inputs.fingerprints)
+    if changed:
+        names = ", ".join(name.partition(".")[2] or name for name in changed)
+        raise UsageError("run.other_finished", where=run_dir, names=names)
+    return True
 
 
 def choose_start(config: Config, inputs: Inputs) -> Start:

@@ -21,9 +21,9 @@ from calling import SETTINGS, Said, command, contents, digest, metrics, pairs, p
 from safetensors.torch import load_file, save_file
 
 import lora_scripts.assemble.finish as finish_room
-from lora_scripts.train.checkpoint import fault_of
-from lora_scripts.train.run_dir import held
-from lora_scripts.train.tasks import TextTask
+from lora_scripts.training.checkpoint import fault_of
+from lora_scripts.training.run_dir import held
+from lora_scripts.training.tasks import TextTask
 
 MakeConfig = Callable[..., Path]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

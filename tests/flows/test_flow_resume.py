@@ -12,7 +12,7 @@ import pytest
 from calling import Killed, Said, command, contents, digest, metrics, pairs, refused, write_rows
 
 import lora_scripts.assemble.run as run_room
-from lora_scripts.train import loop
+from lora_scripts.training import loop
 
 MakeConfig = Callable[..., Path]
 

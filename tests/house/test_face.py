@@ -83,7 +83,7 @@ def test_importing_the_package_and_reading_data_do_not_load_torch():
 
 
 def test_train_is_the_function_also_after_its_room_was_imported():
-    code = "import lora_scripts, lora_scripts.train; from lora_scripts import train; print(callable(train))"
+    code = "import lora_scripts, lora_scripts.training; from lora_scripts import train; print(callable(train))"
     assert python(code) == "True"
 
 

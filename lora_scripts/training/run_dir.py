@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lora_scripts.errors import UsageError
-from lora_scripts.train.checkpoint import PREFIX, checkpoints
+from lora_scripts.training.checkpoint import PREFIX, checkpoints
 
 LOCK = ".lock"
 PROOF = "proof.json"

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FlatRow
-from lora_scripts.train.losses import summed_cross_entropy
+from lora_scripts.training.losses import summed_cross_entropy
 
 
 class Task(Protocol):

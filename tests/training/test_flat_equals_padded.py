@@ -20,7 +20,7 @@ from lora_scripts.adapters.inject import inject
 from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FLAT, runs_flat
 from lora_scripts.models.targets import find_targets
-from lora_scripts.train.tasks import TextTask
+from lora_scripts.training.tasks import TextTask
 
 SIZES = {
     "vocab_size": 200,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from lora_scripts.train.optim import SCHEDULES, make_optimizer, optimizer_tensors, rate_at, restore_optimizer
+from lora_scripts.training.optim import SCHEDULES, make_optimizer, optimizer_tensors, rate_at, restore_optimizer
 
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.integers(1, 200), st.floats(0, 0.5))

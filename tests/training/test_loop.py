@@ -11,11 +11,11 @@ from lora_scripts.data.render import Document
 from lora_scripts.errors import Interrupted, TrainError
 from lora_scripts.models.attention import FLAT
 from lora_scripts.models.targets import find_targets
-from lora_scripts.train.loop import fit
-from lora_scripts.train.optim import make_optimizer
-from lora_scripts.train.plan import Plan, Shape, make_plan
-from lora_scripts.train.state import RunState
-from lora_scripts.train.tasks import TextTask
+from lora_scripts.training.loop import fit
+from lora_scripts.training.optim import make_optimizer
+from lora_scripts.training.plan import Plan, Shape, make_plan
+from lora_scripts.training.state import RunState
+from lora_scripts.training.tasks import TextTask
 
 
 class Heard:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lora_scripts.errors import TrainError
-from lora_scripts.train.checkpoint import (
+from lora_scripts.training.checkpoint import (
     TEMPORARY,
     fault_of,
     newest_whole,

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lora_scripts.messages import text
-from lora_scripts.train.plan import Plan
-from lora_scripts.train.state import RunState
+from lora_scripts.training.plan import Plan
+from lora_scripts.training.state import RunState
 
 
 def memory_bytes() -> int:

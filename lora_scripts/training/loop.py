@@ -10,10 +10,10 @@ import torch
 from torch.nn import Parameter
 
 from lora_scripts.errors import Interrupted, TrainError
-from lora_scripts.train.optim import rate_at
-from lora_scripts.train.plan import Plan
-from lora_scripts.train.state import RunState
-from lora_scripts.train.tasks import Task
+from lora_scripts.training.optim import rate_at
+from lora_scripts.training.plan import Plan
+from lora_scripts.training.state import RunState
+from lora_scripts.training.tasks import Task
 
 
 class Log(Protocol):
@@ -44,7 +44,7 @@ def fit(
 
     A step's loss is one sum over all its micro-batches divided by one count of learned tokens, never a mean of
     means, so it does not depend on how the records were cut into micro-batches
-    (tests/train/test_loop.py::test_cutting_a_step_changes_nothing).
+    (tests/training/test_loop.py::test_cutting_a_step_changes_nothing).
 
     Raises:
         TrainError: Loss or gradient is not finite; names the step.
