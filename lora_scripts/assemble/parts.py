@@ -28,6 +28,7 @@ from lora_scripts.models.text import (
     resolve_device,
     resolve_precision,
 )
+from lora_scripts.training.allocator import keep_freed_memory
 from lora_scripts.training.plan import Plan, Shape, make_plan
 from lora_scripts.training.tasks import TextTask, keeps_logits
 
@@ -96,6 +97,8 @@ def gather(config: Config) -> Inputs:
 
 def build(config: Config, inputs: Inputs) -> Parts:
     """Load the base, put the adapter in, choose the rows' layout, derive the plan."""
+    if inputs.device == "cpu":
+        keep_freed_memory()
     base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
     _refuse_unknown_ids(base, inputs)
     attention = base.config._attn_implementation
