@@ -68,7 +68,7 @@ def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: str) -> N
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
         raise ModelError("adapters.not_finite", where=folder, names=", ".join(broken[:3]))
-    raw = save(dict(tensors), metadata={"format": "pt", HEADER_KEY: config})
+    raw = _in_order(save(dict(tensors), metadata={"format": "pt", HEADER_KEY: config}))
     for name, content in ((CONFIG_FILE, config.encode()), (WEIGHTS_FILE, raw)):
         fresh = folder / f".{name}.new"
         fresh.write_bytes(content)
@@ -79,6 +79,16 @@ def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: str) -> N
         os.link(folder / WEIGHTS_FILE, linked)
     except OSError:
         shutil.copyfile(folder / WEIGHTS_FILE, linked)
+
+
+def _in_order(raw: bytes) -> bytes:
+    """A safetensors file with its header in one order: the library writes metadata in another one each time."""
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    written = json.dumps(header, separators=(",", ":")).encode()
+    written += b" " * (-len(written) % 8)  # the tensors begin at a multiple of eight
+    return len(written).to_bytes(8, "little") + written + raw[8 + length :]
 
 
 def find_weights(path: str | os.PathLike[str]) -> Path:

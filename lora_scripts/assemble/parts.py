@@ -44,7 +44,7 @@ NOTED_KEYS = ("epochs", "max_steps", "early_stopping_patience", "eval_steps", "g
 
 @dataclass(slots=True)
 class Inputs:
-    """What is known before a model is loaded."""
+    """What is known before a model is loaded. ``replaced`` are notes on a device or precision other than wanted."""
 
     base: Path
     tokenizer: PreTrainedTokenizerBase
@@ -54,6 +54,7 @@ class Inputs:
     weights: torch.dtype
     autocast: torch.dtype | None
     fingerprints: dict[str, str]
+    replaced: list[str]
     notes: list[str]
 
 
@@ -91,8 +92,9 @@ def gather(config: Config) -> Inputs:
         **{f"noted.{key}": repr(getattr(config, key)) for key in NOTED_KEYS},
         "noted.precision": str(weights),
     }
-    found = [*notes, *more, *rendered.notes]
-    return Inputs(base, tokenizer, rows, rendered, device, weights, autocast, fingerprints, found)
+    replaced = [*notes, *more]
+    found = [*replaced, *rendered.notes]
+    return Inputs(base, tokenizer, rows, rendered, device, weights, autocast, fingerprints, replaced, found)
 
 
 def build(config: Config, inputs: Inputs) -> Parts:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -22,10 +23,11 @@ from lora_scripts.assemble.records import question_prompt
 from lora_scripts.config import Config, Loaded, dump_config
 from lora_scripts.data.records import Message
 from lora_scripts.data.report import summary, write_report
-from lora_scripts.errors import TrainError, UsageError
+from lora_scripts.errors import Interrupted, TrainError, UsageError
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.messages import text
 from lora_scripts.training.checkpoint import (
+    PREFIX,
     Skipped,
     fault_of,
     newest_whole,
@@ -39,7 +41,7 @@ from lora_scripts.training.log import RunLog
 from lora_scripts.training.loop import fit
 from lora_scripts.training.optim import make_optimizer, optimizer_tensors, restore_optimizer
 from lora_scripts.training.plan import Plan
-from lora_scripts.training.run_dir import RUN, clear, held, is_finished, is_unfinished
+from lora_scripts.training.run_dir import PROOF, RUN, clear, drop_halves, held, is_finished, is_unfinished, not_ours
 from lora_scripts.training.state import RunState, random_states, restore_random
 
 SAMPLE_TOKENS = 64
@@ -94,26 +96,38 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
     if is_done(config, inputs, run_dir):
         return None
     with held(run_dir):
-        sweep(run_dir)
-        if config.overwrite:
-            clear(run_dir)
-        start = choose_start(config, inputs)
-        if start.checkpoint is None:
-            clear(run_dir)
-        (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
-        write_report(inputs.rows.ledger, run_dir)
-        tell(console, loaded, inputs, start, None)
-        parts = build(config, inputs)
-        (run_dir / "plan.json").write_text(json.dumps(parts.plan.to_json(), indent=1) + "\n", encoding="utf-8")
-        for line in [*parts.notes, *plan_lines(parts.plan)]:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        state = follow_plan(config, inputs, parts, start, run_dir, console)
-        return finish(config, inputs, parts, state, run_dir, console)
+        try:
+            return _in_folder(loaded, inputs, run_dir, console)
+        except OSError as e:
+            drop_halves(run_dir)
+            raise TrainError("run.disk", where=e.filename or run_dir, reason=e.strerror or str(e)) from e
+        except KeyboardInterrupt as e:  # outside the steps, where a checkpoint has nothing to add
+            raise Interrupted("run.stopped", where=run_dir) from e
+
+
+def _in_folder(loaded: Loaded, inputs: Inputs, run_dir: Path, console: Console) -> Outcome:
+    """The part of ``train_run`` that writes, once the folder is ours alone."""
+    config = loaded.config
+    sweep(run_dir)
+    drop_halves(run_dir)
+    start = choose_start(config, inputs)
+    if start.checkpoint is None or (config.overwrite and run_dir.resolve() != start.checkpoint.resolve().parent):
+        clear(run_dir)
+    (run_dir / PROOF).unlink(missing_ok=True)
+    (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
+    write_report(inputs.rows.ledger, run_dir)
+    tell(console, loaded, inputs, start, None)
+    parts = build(config, inputs)
+    (run_dir / "plan.json").write_text(json.dumps(parts.plan.to_json(), indent=1) + "\n", encoding="utf-8")
+    for line in [*parts.notes, *plan_lines(parts.plan)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    state = follow_plan(config, inputs, parts, start, run_dir, console)
+    return finish(config, inputs, parts, state, run_dir, console)
 
 
 def _refuse_notes(inputs: Inputs, strict: bool) -> None:
-    if strict and inputs.notes:
-        raise UsageError("run.strict", notes="; ".join(inputs.notes))
+    if strict and inputs.replaced:
+        raise UsageError("run.strict", notes="; ".join(inputs.replaced))
 
 
 def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: Plan | None) -> None:
@@ -126,16 +140,19 @@ def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: P
 
 
 def refuse_to_overwrite(config: Config, run_dir: Path) -> None:
-    """Stop before a run in ``output_dir`` would be lost.
+    """Stop before a run in ``output_dir``, or what is not ours, would be lost.
 
     Raises:
-        UsageError: A finished run lies there, or an unfinished one that was not asked to go on.
+        UsageError: A finished run lies there, or an unfinished one that was not asked to go on, or other files
+            under names that a run writes.
     """
-    if config.overwrite or config.resume_from_checkpoint == "auto":
+    if config.overwrite:
         return
-    if is_finished(run_dir):
+    if is_finished(run_dir) and config.resume_from_checkpoint != "auto":
         raise UsageError("run.finished_there", where=run_dir)
-    if is_unfinished(run_dir):
+    if names := not_ours(run_dir):
+        raise UsageError("run.not_ours", where=run_dir, names=", ".join(names[:5]))
+    if is_unfinished(run_dir) and not config.resume_from_checkpoint:
         raise UsageError("run.unfinished_there", where=run_dir)
 
 
@@ -195,6 +212,7 @@ def follow_plan(
     state = RunState(fingerprints=inputs.fingerprints)
     if start.checkpoint:
         state = restore(start.checkpoint, parts, optimizer)
+        keep_best(state, start.checkpoint, run_dir, console)
     validation = inputs.rendered.validation
 
     def evaluate() -> float:
@@ -215,9 +233,25 @@ def follow_plan(
                 evaluate=evaluate if validation else None,
                 stop_wanted=stop_wanted,
             )
-    finally:
-        log.close()
+    except BaseException:
+        with suppress(OSError):  # what stopped the run is the thing to tell
+            log.close()
+        raise
+    log.close()
     return state
+
+
+def keep_best(state: RunState, checkpoint: Path, run_dir: Path, console: Console) -> None:
+    """Bring the best checkpoint so far into ``run_dir``, from beside ``checkpoint``; where it is gone, forget it."""
+    best = run_dir / f"{PREFIX}{state.best_step}"
+    if not state.best_step or not fault_of(best):
+        return
+    source = checkpoint.parent / best.name
+    if fault_of(source):
+        console.print(text("run.best_gone", name=best.name), markup=False, highlight=False, soft_wrap=True)
+        state.best_loss, state.best_step, state.evaluations_without_gain = None, 0, 0
+    else:
+        shutil.copytree(source, best, dirs_exist_ok=True)
 
 
 def sampler(config: Config, inputs: Inputs, parts: Parts) -> Callable[[], list[tuple[str, str]]]:

@@ -80,6 +80,28 @@ TEXTS: dict[str, tuple[str, str]] = {
         "choose another output_dir, or begin anew with overwrite=true and without resume_from_checkpoint",
         "请换一个 output_dir，或去掉 resume_from_checkpoint 并用 overwrite=true 重新开始",
     ),
+    "not_ours": (
+        "in this output_dir lie files that no run of ours left, under names that a run writes: {names}",
+        "该 output_dir 中有并非本工具留下的文件，与训练产物同名：{names}",
+    ),
+    "not_ours.fix": (
+        "choose another output_dir, or add overwrite=true to replace them",
+        "请换一个 output_dir，或加上 overwrite=true 覆盖这些文件",
+    ),
+    "disk": ("{reason}; every checkpoint is as it was", "{reason}；已有的检查点完好无损"),
+    "disk.fix": (
+        "put that right (free space, permissions), then go on with the same command and resume_from_checkpoint=auto",
+        "排除故障（腾出空间、检查权限）后，用同一条命令加上 resume_from_checkpoint=auto 继续（resume）",
+    ),
+    "stopped": ("stopped", "已停止"),
+    "stopped.fix": (
+        "go on with the same command and resume_from_checkpoint=auto",
+        "用同一条命令加上 resume_from_checkpoint=auto 继续（resume）",
+    ),
+    "best_gone": (
+        "{name}, the best so far, is gone or damaged: the best is looked for from here on",
+        "此前最好的 {name} 已不在或已损坏：从这里起重新比较",
+    ),
     "nothing_to_resume": (
         "resume_from_checkpoint: there is no checkpoint yet, so the run starts fresh",
         "resume_from_checkpoint：还没有检查点，从头开始",

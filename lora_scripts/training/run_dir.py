@@ -19,7 +19,8 @@ RUN = "run.yaml"
 OURS = (
     "adapter_config.json", "adapter_model.safetensors", "pytorch_lora_weights.safetensors", "README.md",
     "provenance.json", RUN, "plan.json", "data_report.json", "data_report.html", "metrics.jsonl", "loss.png",
-    PROOF, "eval.json", "logs", "best", "last",
+    PROOF, "eval.json", "logs", "best", "last", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
 )  # fmt: skip
 
 
@@ -33,6 +34,19 @@ def is_finished(run_dir: Path) -> bool:
 def is_unfinished(run_dir: Path) -> bool:
     """Whether a run began here and left something that it could go on from."""
     return not is_finished(run_dir) and bool(checkpoints(run_dir))
+
+
+def not_ours(run_dir: Path) -> list[str]:
+    """Names that a run would replace in a folder where none ever began: a README, logs, a model of the user's."""
+    if (run_dir / RUN).exists():
+        return []
+    return [name for name in OURS if (run_dir / name).exists()] + [path.name for path in checkpoints(run_dir)]
+
+
+def drop_halves(run_dir: Path) -> None:
+    """Remove files of ours that were being written when the disk was full or the process was killed."""
+    for name in OURS:
+        (run_dir / f".{name}.new").unlink(missing_ok=True)
 
 
 def clear(run_dir: Path) -> None:

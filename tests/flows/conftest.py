@@ -26,7 +26,10 @@ def _write_base(folder: Path, seed: int) -> Path:
     letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     letters.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=512, special_tokens=SPECIALS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=512,
+        special_tokens=SPECIALS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     letters.train_from_iterator([text for pair in pairs() for text in pair], trainer)
     tokenizer = PreTrainedTokenizerFast(

@@ -170,7 +170,8 @@ def test_unknown_targets_are_answered_with_the_real_ones(config: MakeConfig) -> 
 
 def test_documents_that_are_all_too_long_are_listed_and_nothing_is_trained(config: MakeConfig, rows: Path) -> None:
     said = command("train", config(max_seq_length=8))
-    refused(said, 3, f"{rows / 'train.txt'}:1", f"{rows / 'train.txt'}:4", "more than max_seq_length 8", "too_long: drop")
+    listed = [f"{rows / 'train.txt'}:{line}: " for line in (1, 4)]
+    refused(said, 3, *listed, "more than max_seq_length 8", "too_long: drop")
     assert not Path("out/adapter_model.safetensors").exists()
 
 
@@ -190,15 +191,24 @@ def test_a_file_in_the_place_of_output_dir_is_told_and_kept(config: MakeConfig) 
     assert Path("out").read_text() == "mine"
 
 
-def test_a_folder_that_never_held_a_run_keeps_all_that_lies_in_it(config: MakeConfig) -> None:
-    """A README, logs and checkpoints of another tool are not ours to remove."""
-    mine = {"README.md": "mine", "logs/app.log": "mine", "checkpoint-7/model.bin": "mine", "notes.txt": "mine"}
-    for name, words in mine.items():
-        Path("out", name).parent.mkdir(parents=True, exist_ok=True)
-        Path("out", name).write_text(words)
+@pytest.mark.parametrize("name", ["README.md", "logs/app.log", "checkpoint-7/model.bin", "tokenizer.json"])
+def test_files_of_others_under_our_names_are_not_replaced(config: MakeConfig, name: str) -> None:
+    """A README, logs, checkpoints of another tool, a model: not ours to remove."""
+    Path("out", name).parent.mkdir(parents=True)
+    Path("out", name).write_text("mine")
+    before = contents(Path("out"))
+    for words in ((), ("resume_from_checkpoint=auto",)):
+        refused(command("train", config(), *words), 2, name.split("/")[0], "another output_dir")
+        assert contents(Path("out")) == before
+
+
+def test_other_files_beside_the_run_stay(config: MakeConfig) -> None:
+    Path("out/mine").mkdir(parents=True)
+    Path("out/notes.txt").write_text("mine")
     said = command("train", config(max_steps=1, eval_ratio=0))
-    kept = {name: Path("out", name).read_text() for name in mine if Path("out", name).exists()}
-    assert kept == mine, said.words
+    assert said.code == 0, said.words
+    assert Path("out/notes.txt").read_text() == "mine"
+    assert Path("out/mine").is_dir()
 
 
 # device, precision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -13,6 +14,7 @@ from calling import Killed, Said, command, contents, digest, metrics, pairs, ref
 
 import lora_scripts.assemble.run as run_room
 from lora_scripts.training import loop
+from lora_scripts.training.tasks import TextTask
 
 MakeConfig = Callable[..., Path]
 
@@ -35,9 +37,18 @@ def kill() -> None:
 
 def killed_at(step: int, *words: object) -> None:
     """Run the command, which ends like a killed process in the middle of ``step``."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+    with pytest.MonkeyPatch.context() as patch:
         at_step(patch, step, kill)
-        command("train", *words)
+        with pytest.raises(Killed):
+            command("train", *words)
+
+
+def killed_after_training(*words: object) -> None:
+    """Run the command, which ends like a killed process between its last step and its files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_room, "finish", lambda *a: kill())
+        with pytest.raises(Killed):
+            command("train", *words)
 
 
 def stopped_at(step: int, *words: object, by: signal.Signals = signal.SIGINT) -> Said:
@@ -45,6 +56,12 @@ def stopped_at(step: int, *words: object, by: signal.Signals = signal.SIGINT) ->
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, step, lambda: signal.raise_signal(by))
         return command("train", *words)
+
+
+def ever_worse(patch: pytest.MonkeyPatch) -> None:
+    """Validation losses 1, 2, 3 …: after the base's, the first is the best."""
+    losses = itertools.count(1)
+    patch.setattr(TextTask, "evaluate", lambda *a: (float(next(losses)), 1))
 
 
 def same_as_unbroken(run_dir: Path, finished: Path) -> None:
@@ -97,12 +114,8 @@ def test_a_signal_is_ours_only_while_training(config: MakeConfig) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_run_killed_before_its_proof_is_finished_by_resuming(
-    config: MakeConfig, finished: tuple[Path, Said], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run_room, "finish", lambda *a: kill())
-        command("train", config())
+def test_a_run_killed_before_its_proof_is_finished_by_resuming(config: MakeConfig, finished: tuple[Path, Said]) -> None:
+    killed_after_training(config())
     assert command("train", config(), "resume_from_checkpoint=auto").code == 0
     same_as_unbroken(Path("out"), finished[0])
 
@@ -119,20 +132,17 @@ def test_ctrl_c_after_the_last_step_says_how_to_go_on(config: MakeConfig, monkey
 def test_a_run_that_stopped_early_is_not_trained_further_by_resuming(
     config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = config(early_stopping_patience=1, eval_steps=1, learning_rate=1.0, max_grad_norm=0)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run_room, "finish", lambda *a: kill())
-        command("train", file)
+    ever_worse(monkeypatch)
+    file = config(early_stopping_patience=2, eval_steps=1)
+    killed_after_training(file)
     before, lines = contents(Path("out/last").resolve()), metrics(Path("out"))
-    assert lines[-1]["step"] < 8, "the rate was to make validation worse"
+    assert lines[-1]["step"] == 3
     assert command("train", file, "resume_from_checkpoint=auto").code == 0
     assert metrics(Path("out")) == lines
     assert contents(Path("out/last").resolve()) == before
 
 
-def test_auto_with_nothing_to_resume_starts_fresh_and_says_so(
-    config: MakeConfig, finished: tuple[Path, Said]
-) -> None:
+def test_auto_with_nothing_to_resume_starts_fresh_and_says_so(config: MakeConfig, finished: tuple[Path, Said]) -> None:
     said = command("train", config(resume_from_checkpoint="auto"))
     assert said.code == 0, said.words
     assert "no checkpoint yet, so the run starts fresh" in said.err
@@ -203,7 +213,9 @@ def _with_another_template(config: MakeConfig, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_broken_checkpoint_is_passed_over_and_named(half: Path, config: MakeConfig, finished: tuple[Path, Said]) -> None:
+def test_a_broken_checkpoint_is_passed_over_and_named(
+    half: Path, config: MakeConfig, finished: tuple[Path, Said]
+) -> None:
     weights = half / "checkpoint-3" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
     looked = command("train", config(), "resume_from_checkpoint=auto", "--dry-run")
@@ -222,7 +234,9 @@ def test_a_named_checkpoint_is_taken(half: Path, config: MakeConfig, finished: t
     same_as_unbroken(half, finished[0])
 
 
-def test_a_named_checkpoint_goes_on_in_another_folder(half: Path, config: MakeConfig, finished: tuple[Path, Said]) -> None:
+def test_a_named_checkpoint_goes_on_in_another_folder(
+    half: Path, config: MakeConfig, finished: tuple[Path, Said]
+) -> None:
     before = contents(half)
     said = command("train", config(output_dir="new"), "resume_from_checkpoint=out/checkpoint-2")
     assert said.code == 0, said.words
@@ -239,21 +253,45 @@ def test_a_named_checkpoint_that_is_not_there_or_broken_is_told(half: Path, conf
     assert contents(half).keys() == before.keys() - {"checkpoint-2/optimizer.safetensors"}
 
 
-def test_resuming_where_the_best_checkpoint_is_gone_does_not_fail_at_the_end(config: MakeConfig) -> None:
-    """The best so far may lie in the folder of another run, or may have been removed by hand."""
-    file = config(eval_steps=1, learning_rate=1.0, max_grad_norm=0, save_steps=1, max_steps=4)
+def test_resuming_where_the_best_checkpoint_is_gone_is_told_and_does_not_fail_at_the_end(
+    config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ever_worse(monkeypatch)
+    file = config(eval_steps=1, save_steps=1, max_steps=4)
     killed_at(4, file)
-    best = Path("out/best").resolve().name
-    assert best != "checkpoint-3", "the rate was to make validation worse"
-    shutil.rmtree(Path("out") / best)
+    assert Path("out/best").resolve().name == "checkpoint-1"
+    shutil.rmtree("out/checkpoint-1")
     said = command("train", file, "resume_from_checkpoint=auto")
     assert said.code == 0, said.words
-    assert best in said.err
+    assert "checkpoint-1, the best so far, is gone" in said.err
+    assert Path("out/best").resolve().name == "checkpoint-4"
+
+
+def test_going_on_in_another_folder_takes_the_best_checkpoint_along(
+    config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ever_worse(monkeypatch)
+    changed = {"eval_steps": 1, "save_steps": 1, "max_steps": 4}
+    killed_at(4, config(**changed))
+    said = command("train", config(output_dir="new", **changed), "resume_from_checkpoint=out/checkpoint-3")
+    assert said.code == 0, said.words
+    assert contents(Path("new/checkpoint-1")) == contents(Path("out/checkpoint-1"))
+    assert "adapter of step 1 (of 4) is taken" in said.err
+
+
+def test_overwriting_from_a_named_checkpoint_does_not_remove_it_first(
+    run_copy: Path, config: MakeConfig, finished: tuple[Path, Said]
+) -> None:
+    said = command("train", config(), "overwrite=true", "resume_from_checkpoint=out/checkpoint-4")
+    assert said.code == 0, said.words
+    same_as_unbroken(run_copy, finished[0])
 
 
 def test_a_dry_run_on_a_finished_run_says_what_a_run_would(run_copy: Path, config: MakeConfig) -> None:
     before = contents(run_copy)
     refused(command("train", config(), "--dry-run"), 2, "finished run", "overwrite=true")
-    said = command("train", config(answer_rules={"opening": "依据《[^》]+》"}), "resume_from_checkpoint=auto", "--dry-run")
+    said = command(
+        "train", config(answer_rules={"opening": "依据《[^》]+》"}), "resume_from_checkpoint=auto", "--dry-run"
+    )
     assert (said.code, "finished already" in said.words) == (0, True)
     assert contents(run_copy) == before

@@ -107,7 +107,7 @@ def test_stock_peft_and_load_adapter_give_equal_logits_on_folder_and_file(
 def test_a_stack_is_the_weighted_sum_of_its_deltas(finished: tuple[Path, Said], base: Path) -> None:
     """The truth is written down by hand: W + Σ weight · scale · B A."""
     run_dir, _ = finished
-    folders = {run_dir: 0.5, run_dir / "checkpoint-2": -0.75}
+    folders = {run_dir: 0.5, run_dir / "checkpoint-4": -0.75}
     merged, stacked = load(base), load(base)
     scale = SETTINGS["lora_alpha"] / SETTINGS["lora_rank"]
     for folder, weight in folders.items():
