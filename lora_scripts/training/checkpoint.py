@@ -76,13 +76,21 @@ def write_checkpoint(
         _flush(temporary / MANIFEST)
         _flush(temporary)
         if place.exists():
-            shutil.rmtree(place)
+            _remove(place)
         temporary.rename(place)
         _flush(run_dir)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
         raise TrainError("train.cannot_save", where=place, reason=e.strerror or str(e)) from e
     return place
+
+
+def _remove(checkpoint: Path) -> None:
+    """Take a checkpoint away under a temporary name first, so that a kill leaves no half one under its own."""
+    going = checkpoint.with_name(f"{TEMPORARY}old-{checkpoint.name.removeprefix(PREFIX)}")
+    shutil.rmtree(going, ignore_errors=True)
+    checkpoint.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def fault_of(checkpoint: Path) -> str:
@@ -144,7 +152,7 @@ def prune(run_dir: Path, keep: int, protect: Iterable[int]) -> list[str]:
     guarded = set(protect)
     removed = [p for p in checkpoints(run_dir)[keep:] if step_of(p) not in guarded]
     for path in removed:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
     return [p.name for p in removed]
 
 

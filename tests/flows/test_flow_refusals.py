@@ -67,7 +67,7 @@ def test_every_wrong_key_is_told_at_once_with_its_line(config: MakeConfig) -> No
     file = config(lora_rnak=8, batch_size="four", learning_rate=-1)
     file.write_text(file.read_text() + "save_steps: 3\n")
     said = command("train", file)
-    refused(said, 2, "did you mean lora_rank?", "batch_size: 'four'", "learning_rate", "a second time")
+    refused(said, 2, "did you mean lora_rank?", 'batch_size: "four"', "learning_rate", "a second time")
     lines = file.read_text().splitlines()
     for number, line in enumerate(lines, 1):
         if line.startswith(("lora_rnak", "batch_size", "learning_rate")):
@@ -82,7 +82,7 @@ def test_every_wrong_key_is_told_at_once_with_its_line(config: MakeConfig) -> No
         ("base_model: x\n\tlora_rank: 4\n", "a tab"),
         ("a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n", "anchors"),
         ("a: !!python/object/apply:os.system [id]\n", "tag"),
-        ("[" * 5000, "deep"),
+        ("a: " + "[" * 5000, "deep"),
         ("", "empty"),
     ],
 )
