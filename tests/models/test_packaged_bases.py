@@ -13,8 +13,8 @@ import torch
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
 from lora_scripts.models import bases, gguf_unpack
 from lora_scripts.models.bases import get_packaged
-from lora_scripts.models.known_bases import BASES, PackagedBase
 from lora_scripts.models.gguf_unpack import UnpackReport
+from lora_scripts.models.known_bases import BASES, PackagedBase
 from lora_scripts.models.text import check_base, load_model, load_tokenizer
 
 CONTENT = b"GGUF" + bytes(range(256)) * 20
