@@ -189,6 +189,9 @@ def _guarded(call: Callable[[], Any]) -> int:
     except LoraScriptsError as error:
         print(str(error), file=sys.stderr)
         return error.exit_code
+    except SystemExit as ended:
+        # typer ends with 130 at Ctrl-C; here a stopped run is a failed one
+        return 1 if ended.code == 130 else int(ended.code or 0)
     except KeyboardInterrupt:
         print(text("cli.interrupted"), file=sys.stderr)
         return 1

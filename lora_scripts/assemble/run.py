@@ -164,8 +164,11 @@ def is_done(config: Config, inputs: Inputs, run_dir: Path) -> bool:
     """
     if config.overwrite or not is_finished(run_dir):
         return False
-    record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))
-    changed = _changes(record["fingerprints"], inputs.fingerprints)
+    try:
+        record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))["fingerprints"]
+    except (OSError, ValueError, KeyError, TypeError):
+        record = {}
+    changed = _changes(record, inputs.fingerprints)
     if changed:
         names = ", ".join(name.partition(".")[2] or name for name in changed)
         raise UsageError("run.other_finished", where=run_dir, names=names)
@@ -190,8 +193,11 @@ def choose_start(config: Config, inputs: Inputs) -> Start:
             raise UsageError("run.bad_checkpoint", where=checkpoint, reason=fault)
     if checkpoint is None:
         return Start(None, skipped)
-    before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8")).fingerprints
-    changed = _changes(before, inputs.fingerprints)
+    try:
+        before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError) as e:
+        raise UsageError("run.bad_checkpoint", where=checkpoint, reason=f"{STATE_FILE}: {e}") from e
+    changed = _changes(before.fingerprints, inputs.fingerprints)
     refused = [name.removeprefix("config.") for name in changed if not name.startswith("noted.")]
     if refused:
         raise UsageError("run.other_run", where=checkpoint, names=", ".join(refused))

@@ -25,7 +25,7 @@ FACE = {
         "data/render.py",
         "messages: Sequence[Message], tokenizer: Tokenizer, *, max_length: int | None=None -> Document",
     ),
-    "train": ("assemble/__init__.py", "config: str | os.PathLike[str], *overrides: str -> Outcome"),
+    "train": ("assemble/__init__.py", "config: str | os.PathLike[str], *overrides: str -> Outcome | None"),
 }
 FIELDS = {
     "Message": ["role", "content"],
