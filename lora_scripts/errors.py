@@ -22,7 +22,7 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.text}" if self.where else self.text
-        return f"{head}\n  fix: {self.fix}" if self.fix else head
+        return f"{head}\n  {text('cli.what_to_do', words=self.fix)}" if self.fix else head
 
 
 def problem(key: str, where: str = "", **values: object) -> Problem:

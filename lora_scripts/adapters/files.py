@@ -164,7 +164,7 @@ def load_adapter(
     strangers = [m for m in modules if m not in known]
     if strangers:
         raise ModelError("adapters.no_place", where=file_or_dir, names=", ".join(strangers[:3]))
-    config |= {"target_modules": modules, "inference_mode": True}
+    config |= {"target_modules": modules, "inference_mode": True, "base_model_name_or_path": None}
     peft_config = LoraConfig.from_peft_type(**config)
     if isinstance(model, PeftModel):
         name = f"stack_{len(model.peft_config)}"

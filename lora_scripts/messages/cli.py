@@ -62,6 +62,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "base_unpack": ("Make a Hugging Face folder of a GGUF file.", "把 GGUF 文件解包为 Hugging Face 文件夹。"),
     "gguf_file": ("the GGUF file", "GGUF 文件"),
     "new_folder": ("the folder to make", "要生成的文件夹"),
+    "what_to_do": ("fix: {words}", "办法：{words}"),
     "no_config": ("no config was given", "没有给出配置文件"),
     "no_config.fix": (
         "lora-scripts train configs/law_qa.yaml",

@@ -177,3 +177,14 @@ def test_the_language_follows_the_environment(monkeypatch):
     assert text("train.progress") == "训练"
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
     assert text("train.progress") == "training"
+
+
+def test_an_error_is_in_one_language_to_its_last_word(monkeypatch):
+    from lora_scripts.errors import problem
+
+    monkeypatch.setenv("LORA_SCRIPTS_LANG", "zh")
+    assert (
+        str(problem("cli.bad_weight", "a:b", weight="b")) == "a:b: b 不是有效的权重\n  办法：请写成 DIR:0.5，或只写 DIR"
+    )
+    monkeypatch.setenv("LORA_SCRIPTS_LANG", "en")
+    assert str(problem("cli.bad_weight", "a:b", weight="b")).endswith("fix: write DIR:0.5, or only DIR")
