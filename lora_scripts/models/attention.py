@@ -49,8 +49,6 @@ def _capped_attention(
     query: Tensor, key: Tensor, value: Tensor, scale: float, cap: float, window: int | None
 ) -> Tensor:
     """Attention with tanh-capped scores (Gemma 2, section 2.2); one document, [1, heads, L, D]."""
-    repeat = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     scores = cap * torch.tanh(query @ key.transpose(2, 3) * (scale / cap))
     length = query.shape[2]
     scores = scores.masked_fill(~_window_mask(length, window or length, query.device), float("-inf"))
@@ -62,6 +60,11 @@ def _document_attention(
 ) -> Tensor:
     length = query.shape[2]
     window = window if window and window < length else None
+    if (cap or not query.is_cuda) and query.shape[1] != key.shape[
+        1
+    ]:  # faster on a CPU than grouped heads inside the kernel
+        repeat = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     if cap:
         return _capped_attention(query, key, value, scale, cap, window)
     return F.scaled_dot_product_attention(
