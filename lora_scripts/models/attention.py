@@ -48,7 +48,7 @@ def _window_mask(length: int, window: int, device: torch.device) -> Tensor:
 def _capped_attention(
     query: Tensor, key: Tensor, value: Tensor, scale: float, cap: float, window: int | None
 ) -> Tensor:
-    """Attention with tanh-capped scores (Gemma 2, section 2.2); one document, [1, heads, L, D]."""
+    """Attention with tanh-capped scores (Gemma 2, section 2.2); one document, all [1, H, L, D]."""
     scores = cap * torch.tanh(query @ key.transpose(2, 3) * (scale / cap))
     length = query.shape[2]
     scores = scores.masked_fill(~_window_mask(length, window or length, query.device), float("-inf"))
@@ -60,10 +60,9 @@ def _document_attention(
 ) -> Tensor:
     length = query.shape[2]
     window = window if window and window < length else None
-    if (cap or not query.is_cuda) and query.shape[1] != key.shape[
-        1
-    ]:  # faster on a CPU than grouped heads inside the kernel
-        repeat = query.shape[1] // key.shape[1]
+    repeat = query.shape[1] // key.shape[1]
+    if repeat > 1 and (cap or not query.is_cuda):
+        # on a CPU faster than grouped heads inside the kernel
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     if cap:
         return _capped_attention(query, key, value, scale, cap, window)
