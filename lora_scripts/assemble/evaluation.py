@@ -10,6 +10,7 @@ from lora_scripts.assemble.finish import compare_answers, write_json
 from lora_scripts.assemble.parts import gather
 from lora_scripts.config import load_config
 from lora_scripts.errors import DataError
+from lora_scripts.models.head import frozen_head
 from lora_scripts.models.text import load_model
 from lora_scripts.training.run_dir import RUN
 from lora_scripts.training.tasks import TextTask
@@ -31,7 +32,10 @@ def evaluate_run(config_or_run: Path) -> dict[str, Any]:
     base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
     attention = base.config._attn_implementation
     model = load_adapter(base, run_dir)
-    task = TextTask(model.get_base_model(), [], False, int(inputs.tokenizer.pad_token_id or 0), inputs.autocast)
+    pad_id = int(inputs.tokenizer.pad_token_id or 0)
+    task = TextTask(
+        model.get_base_model(), [], flat=False, head=frozen_head(base), pad_id=pad_id, autocast=inputs.autocast
+    )
 
     def loss() -> float:
         total, count = task.evaluate(inputs.rendered.validation, config.batch_size)

@@ -19,6 +19,8 @@ from lora_scripts.config import Config
 from lora_scripts.errors import ModelError
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
+from lora_scripts.models.head import frozen_head
+from lora_scripts.models.last_layer import last_layer
 from lora_scripts.models.targets import find_targets
 from lora_scripts.models.text import (
     base_fingerprint,
@@ -30,7 +32,7 @@ from lora_scripts.models.text import (
 )
 from lora_scripts.training.allocator import keep_freed_memory
 from lora_scripts.training.plan import Plan, Shape, make_plan
-from lora_scripts.training.tasks import TextTask, keeps_logits
+from lora_scripts.training.tasks import TextTask
 
 SHAPING_KEYS = (
     "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",
@@ -104,7 +106,7 @@ def build(config: Config, inputs: Inputs) -> Parts:
     base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
     _refuse_unknown_ids(base, inputs)
     attention = base.config._attn_implementation
-    reason = runs_flat(base) if keeps_logits(base) else text("run.no_kept_logits")
+    reason = runs_flat(base)
     notes = [text("run.padded", reason=reason)] if reason else []
     targets = find_targets(base, config.target_modules)
     model = inject(
@@ -117,12 +119,21 @@ def build(config: Config, inputs: Inputs) -> Parts:
         seed=config.seed,
     )
     model.train()
+    head = frozen_head(base)
+    last = None if reason else last_layer(base)
     if not reason:
         base.set_attn_implementation(FLAT)
     if config.gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    pad_id = int(inputs.tokenizer.pad_token_id or 0)
-    task = TextTask(base, inputs.rendered.training, not reason, pad_id, inputs.autocast)
+    task = TextTask(
+        base,
+        inputs.rendered.training,
+        flat=not reason,
+        head=head,
+        last_layer=last,
+        pad_id=int(inputs.tokenizer.pad_token_id or 0),
+        autocast=inputs.autocast,
+    )
     shape = shape_of(base, sum(p.numel() for p in trainable(model)), inputs.weights.itemsize)
     plan = plan_of(config, inputs, shape, "padded" if reason else "flat")
     return Parts(model, base, task, plan, attention, notes)
@@ -143,7 +154,7 @@ def predict(config: Config, inputs: Inputs) -> Plan:
     sizes = [_features(base.get_submodule(name)) for name in find_targets(base, config.target_modules)]
     adapter = config.lora_rank * sum(inner + outer for inner, outer in sizes)
     shape = shape_of(base, adapter, inputs.weights.itemsize)
-    return plan_of(config, inputs, shape, "flat" if keeps_logits(base) else "padded")
+    return plan_of(config, inputs, shape, "flat")
 
 
 def _features(module: nn.Module) -> tuple[int, int]:

@@ -34,7 +34,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "没有任何记录能放进 max_seq_length {limit}，没有可训练的内容",
     ),
     "nothing_left.fix": ("raise max_seq_length", "请调大 max_seq_length"),
-    "no_kept_logits": ("its head cannot run at chosen positions", "其输出层不能只在指定位置计算"),
     "foreign_tokenizer": (
         "the tokenizer writes id {highest}, but the model knows ids below {rows} only",
         "分词器产生了编号 {highest}，而模型只认识小于 {rows} 的编号",

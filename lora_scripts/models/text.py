@@ -244,6 +244,8 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str) -> PreTrain
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as hf_logging
 
+    from lora_scripts.models.frozen_linear import use_onednn
+
     bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()  # its report of missing keys is replaced by ours, which stops
@@ -267,6 +269,8 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str) -> PreTrain
     if unexpected := sorted(report["unexpected_keys"]):
         log.warning(text("models.weights_unused", where=path, count=len(unexpected), names=_some(unexpected)))
     model.requires_grad_(False)
+    if device == "cpu":
+        use_onednn(model)
     try:
         return model.eval().to(device)
     except RuntimeError as error:  # torch.OutOfMemoryError is one

@@ -1,4 +1,7 @@
-"""Losses as sums: the caller divides once, by the learned tokens of the whole step."""
+"""Losses as sums: the caller divides once, by the learned tokens of the whole step.
+
+Shapes: N learned tokens, D hidden width, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +11,58 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lora_scripts.models.frozen_linear import product
+from lora_scripts.models.head import Head
 
-class _SummedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy whose gradient is written over the logits.
+ROWS = 256
 
-    With a vocabulary of 262 thousand the logits are the largest thing in a step; the usual way holds them three
-    times (logits, log-softmax, gradient). If anything else still needed them, autograd would raise.
+
+class _HeadCrossEntropy(torch.autograd.Function):
+    """Loss and gradient, ``ROWS`` tokens at a time: at no time are the logits of all tokens in memory.
+
+    With a vocabulary of 262 thousand they are the largest thing in a step, three times over (logits, log-softmax,
+    gradient). The idea is that of Liger Kernel (Hsu et al. 2024, arXiv:2410.10989, section 3.2).
     """
 
     @staticmethod
-    def forward(ctx: Any, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-        lse_N = torch.logsumexp(logits_NV, dim=1)
-        rows = torch.arange(len(targets_N), device=targets_N.device)
-        loss = (lse_N - logits_NV[rows, targets_N]).sum()
-        logits_NV.sub_(lse_N[:, None]).exp_()
-        logits_NV[rows, targets_N] -= 1
-        ctx.gradient_NV = logits_NV
-        return loss
+    def forward(ctx: Any, hidden_ND: Tensor, head: Head, targets_N: Tensor) -> Tensor:
+        losses, gradients = [], []
+        for hidden, targets in zip(torch.split(hidden_ND, ROWS), torch.split(targets_N, ROWS), strict=True):
+            loss, gradient_NV = _loss_and_gradient(hidden, head, targets)
+            losses.append(loss)
+            if ctx.needs_input_grad[0]:
+                gradients.append(product(gradient_NV.to(head.weight.dtype), head.weight.t()))
+        if gradients:
+            ctx.gradient_ND = torch.cat(gradients)
+        return torch.stack(losses).sum()
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
-        return ctx.gradient_NV.mul_(upstream[0]), None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.gradient_ND * upstream[0].to(ctx.gradient_ND.dtype), None, None
+
+
+def _loss_and_gradient(hidden_ND: Tensor, head: Head, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed loss, and its gradient by the head's product [N, V] in float32."""
+    logits_NV = product(hidden_ND.to(head.weight.dtype), head.weight, head.bias).float()
+    if head.cap:
+        logits_NV = logits_NV.div_(head.cap).tanh_().mul_(head.cap)
+    slope_NV = 1 - (logits_NV / head.cap).square_() if head.cap else None
+    rows = torch.arange(len(targets_N), device=targets_N.device)
+    wanted_N = logits_NV[rows, targets_N]
+    highest_N1 = logits_NV.amax(1, keepdim=True)
+    exponentials_NV = logits_NV.sub_(highest_N1).exp_()
+    sums_N1 = exponentials_NV.sum(1, keepdim=True)
+    loss = (sums_N1.log() + highest_N1).sum() - wanted_N.sum()
+    gradient_NV = exponentials_NV.div_(sums_N1)
+    gradient_NV[rows, targets_N] -= 1
+    return loss, gradient_NV if slope_NV is None else gradient_NV.mul_(slope_NV)
+
+
+def head_cross_entropy(hidden_ND: Tensor, head: Head, targets_N: Tensor) -> Tensor:
+    """Sum over N tokens of the cross-entropy of what ``head`` makes of ``hidden_ND``, in float32 nats."""
+    return _HeadCrossEntropy.apply(hidden_ND, head, targets_N)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def summed_cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-    """Sum over N learned tokens of the cross-entropy of ``logits_NV``, in float32 nats.
-
-    Where a gradient is wanted, ``logits_NV`` is used up.
-    """
-    logits_NV = logits_NV.float()
-    if logits_NV.requires_grad and torch.is_grad_enabled():
-        return _SummedCrossEntropy.apply(logits_NV, targets_N)  # type: ignore[no-any-return, no-untyped-call]
-    return F.cross_entropy(logits_NV, targets_N, reduction="sum")
+    """Sum over N tokens of the cross-entropy of ``logits_NV``, in float32 nats."""
+    return F.cross_entropy(logits_NV.float(), targets_N, reduction="sum")

@@ -5,11 +5,10 @@ Shapes: T tokens of a flat row, B documents padded to L tokens, N learned tokens
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +16,9 @@ from transformers import PreTrainedModel
 
 from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FlatRow
-from lora_scripts.training.losses import summed_cross_entropy
+from lora_scripts.models.head import Head
+from lora_scripts.models.last_layer import LastLayer
+from lora_scripts.training.losses import head_cross_entropy, summed_cross_entropy
 
 
 class Task(Protocol):
@@ -50,13 +51,15 @@ class TextTask:
     """Next-token loss on the learned tokens of rendered documents.
 
     ``flat`` lays the documents of a micro-batch end to end without padding, for a model whose attention is
-    set to ``models.attention.FLAT``; otherwise they are padded on the right. Either way the head runs at learned
+    set to ``models.attention.FLAT``; otherwise they are padded on the right. With ``head`` the head runs at learned
     positions only.
     """
 
     model: PreTrainedModel
     documents: Sequence[Document]
     flat: bool
+    head: Head | None = None
+    last_layer: LastLayer | None = None
     pad_id: int = 0
     autocast: torch.dtype | None = None
 
@@ -70,9 +73,19 @@ class TextTask:
 
     def backward(self, micro_batch: Sequence[int], weight: float) -> float:
         """Add the gradient of these documents, weighted; return their weighted summed loss."""
-        loss = self.loss_sum([self.documents[i] for i in micro_batch]) * weight
-        (loss * self.loss_scale).backward()  # type: ignore[no-untyped-call]
+        with self._last_layer():
+            loss = self.loss_sum([self.documents[i] for i in micro_batch]) * weight
+            (loss * self.loss_scale).backward()  # type: ignore[no-untyped-call]
         return loss.item()
+
+    @contextmanager
+    def _last_layer(self) -> Iterator[None]:
+        """Whatever happens inside, the model computes all rows again afterwards; also when it answers a question."""
+        try:
+            yield
+        finally:
+            if self.last_layer:
+                self.last_layer.read = None
 
     @property
     def loss_scale(self) -> float:
@@ -86,38 +99,41 @@ class TextTask:
         order = sorted(documents, key=lambda d: len(d.input_ids))
         total = 0.0
         for i in range(0, len(order), batch_size):
-            total += self.loss_sum(order[i : i + batch_size]).item()
+            with self._last_layer():
+                total += self.loss_sum(order[i : i + batch_size]).item()
         self.model.train()
         return total, sum(sum(d.loss_mask) for d in documents)
 
     def loss_sum(self, documents: Sequence[Document]) -> Tensor:
         """Summed loss over the learned tokens of ``documents``, which go through the model at once."""
         device = self.model.device
+        targets = [t for d in documents for t, learned in zip(d.input_ids, d.loss_mask, strict=True) if learned]
+        targets_N = torch.tensor(targets, device=device)
         cast: AbstractContextManager[object] = (
             torch.autocast(device.type, self.autocast) if self.autocast else nullcontext()
         )
         with cast:
-            logits_NV = self._flat_logits(documents) if self.flat else self._padded_logits(documents)
-        targets = [t for d in documents for t, learned in zip(d.input_ids, d.loss_mask, strict=True) if learned]
-        return summed_cross_entropy(logits_NV, torch.tensor(targets, device=device))
+            inputs, rows, columns = self._flat_row(documents) if self.flat else self._padded_rows(documents)
+            if self.last_layer and self.flat:
+                self.last_layer.read = columns
+            if self.head:
+                hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
+                return head_cross_entropy(hidden[rows, columns], self.head, targets_N)
+            return summed_cross_entropy(self.model(**inputs, use_cache=False).logits[rows, columns], targets_N)
 
-    def _flat_logits(self, documents: Sequence[Document]) -> Tensor:
+    def _flat_row(self, documents: Sequence[Document]) -> tuple[dict[str, Any], Tensor, Tensor]:
+        """The model's arguments, and where in its output the learned tokens are predicted: rows and columns."""
         device = self.model.device
         lengths = [len(d.input_ids) for d in documents]
         ids_T = torch.tensor([t for d in documents for t in d.input_ids], device=device)
         positions_T = torch.cat([torch.arange(n) for n in lengths]).to(device)
         learned_T = [learned for d in documents for learned in d.loss_mask]
         before_N = torch.tensor([i - 1 for i, learned in enumerate(learned_T) if learned], device=device)
-        out = self.model(
-            input_ids=ids_T[None],
-            position_ids=positions_T[None],
-            flat=FlatRow.of(lengths, device),
-            use_cache=False,
-            logits_to_keep=before_N,
-        )
-        return out.logits[0]  # type: ignore[no-any-return]
+        row = FlatRow.of(lengths, device)
+        inputs = {"input_ids": ids_T[None], "position_ids": positions_T[None], "flat": row}
+        return inputs, torch.zeros_like(before_N), before_N
 
-    def _padded_logits(self, documents: Sequence[Document]) -> Tensor:
+    def _padded_rows(self, documents: Sequence[Document]) -> tuple[dict[str, Any], Tensor, Tensor]:
         device = self.model.device
         longest = max(len(d.input_ids) for d in documents)
         ids_BL = torch.full((len(documents), longest), self.pad_id)
@@ -129,14 +145,5 @@ class TextTask:
             before = [i - 1 for i, learned in enumerate(document.loss_mask) if learned]
             rows += [row] * len(before)
             columns += before
-        kept = sorted(set(columns))
-        places = torch.searchsorted(torch.tensor(kept), torch.tensor(columns))
-        more = {"logits_to_keep": torch.tensor(kept, device=device)} if keeps_logits(self.model) else {}
-        out = self.model(input_ids=ids_BL.to(device), attention_mask=mask_BL.to(device), use_cache=False, **more)
-        picked = places if more else torch.tensor(columns)
-        return out.logits[torch.tensor(rows, device=device), picked.to(device)]  # type: ignore[no-any-return]
-
-
-def keeps_logits(model: PreTrainedModel) -> bool:
-    """Whether the model can run its head at chosen positions only; flat rows need it."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
+        inputs = {"input_ids": ids_BL.to(device), "attention_mask": mask_BL.to(device)}
+        return inputs, torch.tensor(rows, device=device), torch.tensor(columns, device=device)

@@ -19,6 +19,8 @@ from transformers import (
 from lora_scripts.adapters.inject import inject
 from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FLAT, runs_flat
+from lora_scripts.models.head import frozen_head
+from lora_scripts.models.last_layer import last_layer
 from lora_scripts.models.targets import find_targets
 from lora_scripts.training.tasks import TextTask
 
@@ -39,7 +41,8 @@ ARCHITECTURES = {
     "qwen2": Qwen2Config(**SIZES),
     "qwen3": Qwen3Config(**SIZES, head_dim=16),
     "mistral with a window": MistralConfig(**SIZES, sliding_window=6),
-    "gemma2 with caps and a window": Gemma2Config(**SIZES, head_dim=16, sliding_window=8, attn_logit_softcapping=5.0),
+    "gemma2 with caps and a window": Gemma2Config(**SIZES, head_dim=16, sliding_window=8, attn_logit_softcapping=5.0,
+                                                  final_logit_softcapping=2.0),
     "gemma3 with a window": Gemma3TextConfig(**SIZES, head_dim=16, sliding_window=8),
     "phi3": Phi3Config(**SIZES),
     "gpt2": GPT2Config(vocab_size=200, n_embd=64, n_layer=2, n_head=4, n_positions=256, eos_token_id=2, bos_token_id=1,
@@ -71,8 +74,9 @@ def _reference_loss(model: torch.nn.Module, documents: list[Document]) -> torch.
     return F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1))
 
 
+@pytest.mark.parametrize("short_cuts", [True, False], ids=["with short cuts", "without"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str) -> None:
+def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str, short_cuts: bool) -> None:
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_config(ARCHITECTURES[name], attn_implementation="eager").float()
     reason = runs_flat(base)
@@ -88,9 +92,13 @@ def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str) -> None:
     wanted = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
 
+    head = frozen_head(base) if short_cuts else None
+    last = last_layer(base) if short_cuts and not reason else None
+    assert bool(head) == short_cuts
+    assert bool(last) == (short_cuts and not reason and name != "gpt2"), "gpt2 names its modules otherwise"
     if not reason:
         base.set_attn_implementation(FLAT)
-    task = TextTask(base, documents, flat=not reason)
+    task = TextTask(base, documents, flat=not reason, head=head, last_layer=last)
     ours = task.backward(range(4), 1 / task.count(range(4)))
     assert ours == pytest.approx(reference.item(), rel=1e-5)
     got = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
