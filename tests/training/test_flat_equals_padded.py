@@ -16,6 +16,7 @@ from transformers import (
     Qwen3Config,
 )
 
+import lora_scripts.models.attention as attention
 from lora_scripts.adapters.inject import inject
 from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FLAT, runs_flat
@@ -76,7 +77,11 @@ def _reference_loss(model: torch.nn.Module, documents: list[Document]) -> torch.
 
 @pytest.mark.parametrize("short_cuts", [True, False], ids=["with short cuts", "without"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str, short_cuts: bool) -> None:
+def test_loss_and_every_adapter_gradient_equal_padded_peft(
+    name: str, short_cuts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not short_cuts:
+        monkeypatch.setattr(attention, "SHORT", 0)  # the fused kernel, as for long documents
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_config(ARCHITECTURES[name], attn_implementation="eager").float()
     reason = runs_flat(base)
@@ -111,8 +116,6 @@ def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str, short_cuts
 def test_a_model_that_ignores_the_borders_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(ARCHITECTURES["llama"]).float()
-    import lora_scripts.models.attention as attention
-
     def across(module, query, key, value, mask, scaling=None, flat=None, **more):
         whole = attention.FlatRow.of([query.shape[2]], query.device)
         return attention.flat_attention(module, query, key, value, None, scaling=scaling, flat=whole)
