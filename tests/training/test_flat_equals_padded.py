@@ -116,6 +116,7 @@ def test_loss_and_every_adapter_gradient_equal_padded_peft(
 def test_a_model_that_ignores_the_borders_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(ARCHITECTURES["llama"]).float()
+
     def across(module, query, key, value, mask, scaling=None, flat=None, **more):
         whole = attention.FlatRow.of([query.shape[2]], query.device)
         return attention.flat_attention(module, query, key, value, None, scaling=scaling, flat=whole)
