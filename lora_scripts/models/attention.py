@@ -23,7 +23,6 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 FLAT = "lora_scripts_flat"
-SHORT = 256  # up to so many tokens plain products are faster on a CPU than the fused kernel, and still small
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,45 +39,38 @@ class FlatRow:
         return cls(tuple(lengths), borders.to(device))
 
 
-def _may_look(length: int, window: int | None, device: torch.device) -> Tensor:
-    """[length, length], True where a token may look: itself and the tokens before it, with a window its last ones."""
+def _window_mask(length: int, window: int, device: torch.device) -> Tensor:
+    """[length, length], True where a token may look: itself and the ``window - 1`` tokens before it."""
     distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None, :]
-    return (distance >= 0) & (distance < (window or length))
+    return (distance >= 0) & (distance < window)
 
 
-def _written_out(query: Tensor, key: Tensor, value: Tensor, scale: float, cap: float | None, allowed: Tensor) -> Tensor:
-    """Attention in plain products, query heads of one group side by side; scores tanh-capped where ``cap`` is given.
-
-    The cap is Gemma 2's (section 2.2).
-    """
-    heads, length, width = query.shape[1:]
-    groups = heads // key.shape[1]
-    grouped = query.reshape(-1, groups * length, width)
-    forbidden = torch.zeros(length, length, dtype=query.dtype, device=query.device)
-    forbidden.masked_fill_(~allowed, float("-inf"))
-    if cap:
-        scores = cap * torch.tanh(grouped @ key[0].transpose(1, 2) * (scale / cap)) + forbidden.repeat(groups, 1)
-    else:
-        scores = torch.baddbmm(forbidden.repeat(groups, 1), grouped, key[0].transpose(1, 2), alpha=scale)
-    weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
-    return (weights @ value[0]).view(1, heads, length, width)
+def _capped_attention(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, cap: float, window: int | None
+) -> Tensor:
+    """Attention with tanh-capped scores (Gemma 2, section 2.2); one document, all [1, H, L, D]."""
+    scores = cap * torch.tanh(query @ key.transpose(2, 3) * (scale / cap))
+    length = query.shape[2]
+    scores = scores.masked_fill(~_window_mask(length, window or length, query.device), float("-inf"))
+    return torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype) @ value
 
 
 def _document_attention(
     query: Tensor, key: Tensor, value: Tensor, scale: float, cap: float | None, window: int | None
 ) -> Tensor:
-    """Attention of one document, query [1, H, L, D] on key and value [1, K, L, D]."""
     length = query.shape[2]
     window = window if window and window < length else None
-    if cap or (length <= SHORT and not query.is_cuda):
-        return _written_out(query, key, value, scale, cap, _may_look(length, window, query.device))
-    if not query.is_cuda:  # faster there than grouped heads inside the kernel
-        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    repeat = query.shape[1] // key.shape[1]
+    if repeat > 1 and (cap or not query.is_cuda):
+        # on a CPU faster than grouped heads inside the kernel
+        key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
+    if cap:
+        return _capped_attention(query, key, value, scale, cap, window)
     return F.scaled_dot_product_attention(
         query,
         key,
         value,
-        attn_mask=_may_look(length, window, query.device) if window else None,
+        attn_mask=_window_mask(length, window, query.device) if window else None,
         is_causal=window is None,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],

@@ -77,11 +77,7 @@ def _reference_loss(model: torch.nn.Module, documents: list[Document]) -> torch.
 
 @pytest.mark.parametrize("short_cuts", [True, False], ids=["with short cuts", "without"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_loss_and_every_adapter_gradient_equal_padded_peft(
-    name: str, short_cuts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not short_cuts:
-        monkeypatch.setattr(attention, "SHORT", 0)  # the fused kernel, as for long documents
+def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str, short_cuts: bool) -> None:
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_config(ARCHITECTURES[name], attn_implementation="eager").float()
     reason = runs_flat(base)
