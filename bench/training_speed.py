@@ -84,7 +84,7 @@ def prepare(case: str, folder: Path) -> None:
         base, pad_id = folder, 0
         rows = [(ids, [i >= prompt for i in range(len(ids))]) for ids, prompt in random_rows()]
     else:
-        from lora_scripts.data.formats import read_records
+        from lora_scripts.data.reading.formats import read_records
         from lora_scripts.data.render import render_records
         from lora_scripts.models.text import load_tokenizer
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from lora_scripts.adapters.files import load_adapter as load_adapter
     from lora_scripts.assemble import train as train
     from lora_scripts.config import Config as Config
-    from lora_scripts.data.formats import Reading as Reading
-    from lora_scripts.data.formats import read_records as read_records
+    from lora_scripts.data.private.pii import PiiSpan as PiiSpan
+    from lora_scripts.data.private.pii import find_pii as find_pii
+    from lora_scripts.data.reading.formats import Reading as Reading
+    from lora_scripts.data.reading.formats import read_records as read_records
     from lora_scripts.data.records import Message as Message
     from lora_scripts.data.records import Record as Record
     from lora_scripts.data.render import Document as Document
@@ -21,10 +23,12 @@ _WHERE = {
     "Config": "config",
     "Document": "data.render",
     "Message": "data.records",
-    "Reading": "data.formats",
+    "PiiSpan": "data.private.pii",
+    "Reading": "data.reading.formats",
     "Record": "data.records",
+    "find_pii": "data.private.pii",
     "load_adapter": "adapters.files",
-    "read_records": "data.formats",
+    "read_records": "data.reading.formats",
     "render": "data.render",
     "train": "assemble",
 }

@@ -109,6 +109,53 @@ def preview(
         console.print(shown, soft_wrap=True)
 
 
+@app.command(help=text("cli.desensitize"))
+def desensitize(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help=text("cli.desensitize_source"))],
+    target: Annotated[Path, typer.Argument(metavar="DST", help=text("cli.new_target"))],
+    mode: Annotated[str, typer.Option(help=text("cli.desensitize_mode"))] = "mask",
+    types: Annotated[str | None, typer.Option(help=text("cli.desensitize_types"))] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
+) -> None:
+    from lora_scripts.assemble.private import account_lines, desensitize_copy
+
+    counts = desensitize_copy(source, target, mode=mode, types=types)
+    if as_json:
+        _say(json.dumps({"personal_data": counts.by_type, "places": counts.places}, ensure_ascii=False))
+        return
+    for line in account_lines(counts):
+        _say(line)
+    _say(text("cli.desensitized_in", path=target))
+
+
+@app.command(help=text("cli.augment"))
+def augment(
+    path: Annotated[Path, typer.Argument(metavar="CONFIG_OR_PATH", help=text("cli.check_paths"))],
+    target: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help=text("cli.new_target"))],
+    per_record: Annotated[int, typer.Option(min=1, max=100, help=text("cli.per_record"))] = 2,
+    seed: Annotated[int, typer.Option(help=text("cli.seed"))] = 0,
+    addressee: Annotated[list[str] | None, typer.Option(help=text("cli.addressee"))] = None,
+    endpoint: Annotated[str | None, typer.Option(metavar="URL", help=text("cli.endpoint"))] = None,
+    model: Annotated[str | None, typer.Option(help=text("cli.endpoint_model"))] = None,
+) -> None:
+    from lora_scripts.assemble import growth
+
+    console = _console()
+    lines = growth.augment(
+        path,
+        target,
+        per_record=per_record,
+        seed=seed,
+        addressees=addressee or [],
+        endpoint=endpoint,
+        model=model,
+        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+    )
+    for line in lines:
+        _say(line)
+    _say(text("cli.augmented_in", path=target))
+
+
 @app.command(help=text("cli.chat"))
 def chat(
     adapter: Annotated[list[str], typer.Option(metavar="DIR[:WEIGHT]", help=text("cli.adapter"))],

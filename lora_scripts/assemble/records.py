@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.chat_format import ChatFormat, template_of
-from lora_scripts.data.clean import normal
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.clean import clean
+from lora_scripts.data.findings import Finder
 from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.private.desensitize import desensitize_records
+from lora_scripts.data.private.pii import DEFAULT_TYPES
+from lora_scripts.data.reading.formats import iter_drafts, nothing_left
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.render import Document, preview_lines, render_prompt, render_records
-from lora_scripts.data.split import split_records
+from lora_scripts.data.split import TRAINING, VALIDATION, Split
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text
 from lora_scripts.models.text import check_base, load_tokenizer
+
+PSEUDONYM_KEY = "LORA_SCRIPTS_PSEUDONYM_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +47,87 @@ class Rendered:
     notes: list[str]
 
 
+@dataclass(slots=True)
+class Survey:
+    """What is learned of records while they stream by: sides, findings, personal data. None of them is held."""
+
+    split: Split
+    screen: Screen
+    ledger: Ledger = field(default_factory=Ledger)
+    finder: Finder = field(default_factory=Finder)
+
+    def take(self, path: str | Path, given: Given, *, held_out: bool | None = None) -> Iterator[Record]:
+        """The records of ``path``, clean and without personal data; ``held_out`` as for ``Split.add``."""
+        records = clean(iter_drafts(path, given.roles, given.columns, self.ledger), self.ledger)
+        for record in self.screen.records(records, self.ledger):
+            self.finder.add(record)
+            self.split.add(record, held_out=held_out)
+            yield record
+
+    def decide(self) -> Any:
+        """The side of each record taken; completes the ledger, which then adds up."""
+        sides = self.split.decide(self.ledger)
+        self.finder.tell(self.ledger)
+        self.ledger.check_sum()
+        return sides
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user said about the shape of the files."""
+
+    roles: Mapping[str, Sequence[str]] | None = None
+    columns: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """How personal data are taken out of records: ``mode`` as in the config, ``off`` for not at all."""
+
+    mode: str
+    types: tuple[str, ...] = DEFAULT_TYPES
+
+    def records(self, records: Iterator[Record], ledger: Ledger) -> Iterator[Record]:
+        """``records`` without personal data; the ledger tells how much was found."""
+        if self.mode == "off":
+            ledger.findings.append(Finding("warning", "desensitize_off", "", text("run.desensitize_off")))
+            return records
+        if left := [t for t in DEFAULT_TYPES if t not in self.types]:
+            said = text("run.types_left", names=" ".join(left))
+            ledger.findings.append(Finding("warning", "types_left", "desensitize_types", said))
+        key = os.environ.get(PSEUDONYM_KEY, "")
+        return desensitize_records(records, ledger, mode=self.mode, types=self.types, key=key)
+
+
+def survey_of(config: Config) -> tuple[Survey, Given]:
+    """The survey that a run of this config makes, and what it says about the files."""
+    roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
+    columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
+    screen = Screen(config.desensitize, config.desensitize_types or DEFAULT_TYPES)
+    ratio = 0.0 if config.eval_data else config.eval_ratio
+    return Survey(Split(ratio, config.seed), screen), Given(roles, columns)
+
+
 def read_rows(config: Config) -> Rows:
-    """Read and split what the config names.
+    """Read, clean, desensitise and split what the config names.
 
     Raises:
         DataError: The data are refused.
     """
-    roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
-    columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
-    reading = read_records(config.data_path, roles=roles, columns=columns)
-    ledger = reading.ledger
-    if config.eval_data is None:
-        training, validation = split_records(reading.records, config.eval_ratio, config.seed, ledger)
-        return Rows(training, validation, ledger)
-    held_out = read_records(config.eval_data, roles=roles, columns=columns)
-    asked = {normal(record.question) for record in reading.records}
-    validation = [record for record in held_out.records if normal(record.question) not in asked]
-    for record in held_out.records:
-        if normal(record.question) in asked:
-            held_out.ledger.leave_out(record.source, "asked_in_training", text("run.asked_in_training"))
-    if not validation:
+    survey, given = survey_of(config)
+    records = list(survey.take(config.data_path, given, held_out=False if config.eval_data else None))
+    if not records:
+        raise nothing_left(Path(config.data_path), survey.ledger)
+    if config.eval_data:
+        records += survey.take(config.eval_data, given, held_out=True)
+    sides = survey.decide()
+    training, validation = (
+        [record for record, side in zip(records, sides, strict=True) if side == wanted]
+        for wanted in (TRAINING, VALIDATION)
+    )
+    if config.eval_data and not validation:
         raise DataError("run.no_validation_left", where=config.eval_data)
-    ledger.kept += len(validation)
-    ledger.validation = len(validation)
-    ledger.left_out += held_out.ledger.left_out
-    ledger.findings += held_out.ledger.findings
-    ledger.decisions += held_out.ledger.decisions
-    return Rows(reading.records, validation, ledger)
+    return Rows(training, validation, survey.ledger)
 
 
 def render_rows(rows: Rows, tokenizer: Any, config: Config) -> Rendered:
@@ -87,15 +147,14 @@ def render_rows(rows: Rows, tokenizer: Any, config: Config) -> Rendered:
             system_prompt=config.system_prompt or "",
         )
         for source, length in rendering.too_long:
-            rows.ledger.kept -= 1
-            rows.ledger.validation -= validation
             note = text("run.too_long", length=length, limit=config.max_seq_length)
-            rows.ledger.leave_out(source, "too_long", note)
+            rows.ledger.take_back(source, "too_long", note, validation=validation)
         for source, count in rendering.cut:
             said = text("run.cut", count=count)
             rows.ledger.findings.append(Finding("warning", "prompt_cut", source, said))
         notes += [note for note in rendering.notes if note not in notes]
         sides.append(rendering.documents)
+    rows.ledger.check_sum()
     if not sides[0]:
         raise DataError("run.nothing_left", where=config.data_path, limit=config.max_seq_length)
     kept = {document.source for document in sides[1]}
@@ -128,7 +187,7 @@ def data_fingerprint(rendered: Rendered) -> str:
 
 
 def check_paths(paths: Sequence[Path]) -> Ledger:
-    """The ledger over configs and data paths together, each split as a run would split it.
+    """The ledger over configs and data paths together, each split as a run would split it; no record is held.
 
     Raises:
         DataError: The data are refused.
@@ -136,16 +195,21 @@ def check_paths(paths: Sequence[Path]) -> Ledger:
     whole = Ledger()
     for path in paths:
         if path.suffix.lower() in (".yaml", ".yml"):
-            ledger = read_rows(load_config(path).config).ledger
+            config = load_config(path).config
+            survey, given = survey_of(config)
+            sources = [(config.data_path, False if config.eval_data else None)]
+            sources += [(config.eval_data, True)] if config.eval_data else []
         else:
-            reading = read_records(path)
-            split_records(reading.records, Config.model_fields["eval_ratio"].default, ledger=reading.ledger)
-            ledger = reading.ledger
-        whole.kept += ledger.kept
-        whole.validation += ledger.validation
-        whole.left_out += ledger.left_out
-        whole.findings += ledger.findings
-        whole.decisions += ledger.decisions
+            keys = Config.model_fields
+            survey = Survey(Split(keys["eval_ratio"].default, keys["seed"].default), Screen("mask"))
+            given, sources = Given(), [(str(path), None)]
+        for source, held_out in sources:
+            for _ in survey.take(source, given, held_out=held_out):
+                pass
+        survey.decide()
+        if not survey.ledger.kept:
+            raise nothing_left(path, survey.ledger)
+        whole.absorb(survey.ledger)
     return whole
 
 

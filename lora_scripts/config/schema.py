@@ -69,6 +69,11 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 _ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 Names = Annotated[tuple[Text, ...], BeforeValidator(_listed), _ONE_OR_MORE]
 Sentences = Annotated[tuple[Text, ...], BeforeValidator(_single), _ONE_OR_MORE]
+PiiType = Literal[
+    "id_card", "phone", "landline", "email", "bank_card", "passport", "permit", "plate", "uscc", "case_no",
+    "medical_no", "wechat", "qq", "ip", "mac", "amount", "name", "address",
+]  # fmt: skip
+PiiTypes = Annotated[tuple[PiiType, ...], BeforeValidator(_listed), _ONE_OR_MORE]
 Roles = Annotated[dict[Literal["user", "assistant", "system"], Sentences], BeforeValidator(_role_names)]
 Device = Annotated[Text, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
 
@@ -122,6 +127,20 @@ class DataKeys(Section):
     """Names of the speakers, where they do not tell who asks: `{user: [甲], assistant: [乙, 丙]}`.
 
     角色名看不出谁问谁答时，指明角色：`{user: [甲], assistant: [乙, 丙]}`。
+    """
+    desensitize: Literal["mask", "pseudonym", "drop", "off"] = "mask"
+    """What happens to personal data in records: a mark in their place; the same stand-in for the same value (the key \
+in the environment variable `LORA_SCRIPTS_PSEUDONYM_KEY`); the record left out; nothing.
+
+    记录中的个人信息如何处理：mask 打码；pseudonym 同一信息换成同一假名（密钥取自环境变量 \
+`LORA_SCRIPTS_PSEUDONYM_KEY`）；drop 剔除该条；off 不处理。
+    """
+    desensitize_types: PiiTypes | None = None
+    """Which kinds of personal data, in place of the usual ten (id_card, phone, email, bank_card, passport, permit, \
+plate, wechat, qq, medical_no); names, addresses and the rest are found as well as can be.
+
+    处理哪些种类的个人信息，代替默认的十种（id_card、phone、email、bank_card、passport、permit、plate、wechat、qq、\
+medical_no）；姓名、地址等只能尽力识别。
     """
     system_prompt: Text | None = None
     """System message put before every conversation that has none of its own; `chat` sends it too.

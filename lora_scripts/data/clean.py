@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 
-from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.ledger import Finding, Ledger, Sources
 from lora_scripts.data.records import Draft, Message, Record
 from lora_scripts.messages import fix_for, text
 
@@ -24,6 +25,9 @@ _UNUSUAL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f\x85\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _NOT_WORD = re.compile(r"[\W_]+")
+_POINTS = re.compile(r"\d+(?:[.:/．：]\d+)+")
+_PAIR = re.compile("( [≈↔] )")
+_SHOWN = 8  # places that a finding names
 
 _PLACEHOLDERS_WORDS = """
 略 从略 略过 此处略 答案略 省略 见上 同上 同前 如上 同上一条 无 暂无 没有 空 待补充 待填 待填写 待定 待回复
@@ -82,19 +86,74 @@ def is_placeholder(answer: str) -> bool:
     return (wrapped[1].strip() if wrapped else bare) in PLACEHOLDERS
 
 
-def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> list[Record]:
-    """The records that can be trained on; the rest goes into the bins of ``ledger``.
+class Places:
+    """The first few of many places, and how many there are: ``str`` is what a finding says."""
+
+    __slots__ = ("count", "first")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, place: str) -> None:
+        """One more place."""
+        self.count += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(place)
+
+    def __str__(self) -> str:
+        return _listed(self.first) + (f", … ({self.count})" if self.count > len(self.first) else "")
+
+
+class _Seen:
+    """The conversations so far, as hashes: memory grows by some 200 bytes a record, however long its texts are."""
+
+    __slots__ = ("_exact", "_first", "_sources")
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, int] = {}
+        self._exact: list[bytes] = []
+        self._sources = Sources()
+
+    def twin(self, messages: tuple[Message, ...], source: str) -> tuple[str, str]:
+        """The bin for ``messages`` that an earlier record holds already, and that record's place; or ``("", "")``."""
+        exact, loose = _hashes(messages)
+        at = self._first.setdefault(loose, len(self._exact))
+        if at == len(self._exact):
+            self._exact.append(exact)
+            self._sources.add(source)
+            return "", ""
+        return "exact_duplicate" if self._exact[at] == exact else "near_duplicate", self._sources[at]
+
+
+def _hashes(messages: tuple[Message, ...]) -> tuple[bytes, bytes]:
+    """16 bytes of the conversation as it is, and of its letters and figures alone."""
+    exact = blake2b(digest_size=16)
+    loose = blake2b(digest_size=16)
+    for message in messages:
+        head = f"\0{message.role}\0"
+        exact.update((head + message.content).encode("utf-8", "surrogatepass"))
+        # 3.5 and 35 are not the same, though only a point tells them apart
+        points = "\0".join(_POINTS.findall(message.content))
+        loose.update((head + normal(message.content) + points).encode("utf-8", "surrogatepass"))
+    return exact.digest(), loose.digest()
+
+
+def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> Iterator[Record]:
+    """The records that can be trained on, one by one; the rest goes into the bins of ``ledger``.
+
+    The ledger is complete when the iterator is exhausted. Texts are not kept, only hashes of them.
 
     Args:
         drafts: ``(file, draft)`` in reading order, over all files, so that duplicates are seen across files.
-        ledger: Is filled: ``kept``, ``left_out``, ``findings``.
+        ledger: Is filled: ``read``, ``kept``, ``bins``, ``left_out``, ``findings``.
     """
-    records: list[Record] = []
-    first: dict[tuple[Message, ...], str] = {}
-    notes: dict[str, list[str]] = {}
+    seen = _Seen()
+    notes: dict[str, Places] = {}
     invisible = 0
     for file, draft in drafts:
         source = f"{file}:{draft.line}"
+        ledger.read += 1
         if draft.reason:
             ledger.leave_out(source, draft.reason, draft.note)
             continue
@@ -106,21 +165,23 @@ def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> list[Record]:
         messages, reason, done = _fold(turns)
         if reason:
             ledger.leave_out(source, reason)
-        elif messages in first:
-            ledger.leave_out(source, "exact_duplicate", text("data.same_as", source=first[messages]))
-        else:
-            first[messages] = source
-            for kind in dict.fromkeys(done):
-                notes.setdefault(kind, []).append(source)
-            records.append(Record(messages, source))
-    ledger.kept += len(records)
+            continue
+        twin, place = seen.twin(messages, source)
+        if twin == "exact_duplicate":
+            ledger.leave_out(source, "exact_duplicate", text("data.same_as", source=place))
+            continue
+        if twin:
+            ledger.leave_out(source, twin, text("report.nearly_same_as", source=place))
+            continue
+        for kind in dict.fromkeys(done):
+            notes.setdefault(kind, Places()).add(source)
+        ledger.kept += 1
+        yield Record(messages, source, draft.synthetic)
     if invisible:
         ledger.findings.append(finding("info", "invisible_characters", "", count=invisible))
-    for kind, sources in notes.items():
+    for kind, found in notes.items():
         severity = "info" if kind == "turns_joined" else "warning"
-        ledger.findings.append(finding(severity, kind, sources[0], count=len(sources), places=places(sources)))
-    _look_alikes(records, ledger)
-    return records
+        ledger.findings.append(finding(severity, kind, found.first[0], count=found.count, places=found))
 
 
 def _fold(turns: Turns) -> tuple[tuple[Message, ...], str, list[str]]:
@@ -156,30 +217,26 @@ def _fold(turns: Turns) -> tuple[tuple[Message, ...], str, list[str]]:
     return (), "orphan_answer", []
 
 
-def _look_alikes(records: list[Record], ledger: Ledger) -> None:
-    """Find records that differ in spaces, punctuation or case only, and questions with several answers."""
-    pairs: dict[tuple[str, ...], str] = {}
-    asked: dict[tuple[str, ...], str] = {}
-    near: list[str] = []
-    disagree: list[str] = []
-    for record in records:
-        key = tuple(normal(m.content) for m in record.messages)
-        if (earlier := pairs.setdefault(key, record.source)) != record.source:
-            near.append(f"{record.source} ≈ {earlier}")
-        elif (other := asked.setdefault(key[:-1], record.source)) != record.source:
-            disagree.append(f"{record.source} ↔ {other}")
-    for kind, found in (("near_duplicates", near), ("different_answers", disagree)):
-        if found:
-            where = found[0].split(" ")[0]
-            ledger.findings.append(finding("warning", kind, where, count=len(found), places=places(found)))
-
-
 def finding(severity: str, kind: str, where: str, **values: object) -> Finding:
     """The finding whose text is ``data.finding.<kind>``."""
     key = f"data.finding.{kind}"
     return Finding(severity, kind, where, text(key, **values), fix_for(key, **values))
 
 
-def places(sources: Sequence[str], most: int = 8) -> str:
+def places(sources: Sequence[str], most: int = _SHOWN) -> str:
     """The first few of ``sources`` in words."""
-    return ", ".join(sources[:most]) + (f", … ({len(sources)})" if len(sources) > most else "")
+    return _listed(sources[:most]) + (f", … ({len(sources)})" if len(sources) > most else "")
+
+
+def _listed(some: Sequence[str]) -> str:
+    """``a/b.txt:3, :9, c.txt:1 ≈ a.txt:5, :2 ≈ :6``: a file is named where it changes."""
+    before: list[str] = []
+    shown = []
+    for place in some:
+        ends = _PAIR.split(place)
+        files = [end.rpartition(":")[0] for end in ends]
+        if files == before and any(files):
+            ends = [end[len(file) :] for end, file in zip(ends, files, strict=True)]
+        shown.append("".join(ends))
+        before = files
+    return ", ".join(shown)

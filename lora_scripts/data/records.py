@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+# (severity, kind, line, values); its text is ``data.finding.<kind>``.
+Remark = tuple[str, str, int, dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +19,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One conversation; ``source`` is ``file:line`` of its first line (1-based)."""
+    """One conversation; ``source`` is ``file:line`` of its first line (1-based).
+
+    ``synthetic`` marks one that was made from another by augmentation.
+    """
 
     messages: tuple[Message, ...]
     source: str
+    synthetic: bool = False
 
     @property
     def question(self) -> str:
@@ -35,23 +43,28 @@ class Record:
 class Draft:
     """A record as a reader found it, before cleaning: line in its file and (role, text) turns.
 
-    A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns.
+    A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns. ``part`` names the sheet, table
+    or page of a file that has such (``[Sheet1]``); lines count from its beginning.
     """
 
     line: int
     turns: tuple[tuple[str, str], ...] = ()
     reason: str = ""
     note: str = ""
+    part: str = ""
+    synthetic: bool = False
 
 
 @dataclass(slots=True)
 class Parsed:
     """What a reader made of one file: the shape that it saw, how it took it, its drafts, and its remarks.
 
-    A remark is ``(severity, kind, line, values)``; its text is ``data.finding.<kind>``.
+    ``drafts`` may be an iterator over a file that is still being read: ``detail`` and ``remarks`` are complete when
+    it has ended.
     """
 
     format: str
     detail: str
-    drafts: list[Draft] = field(default_factory=list)
-    remarks: list[tuple[str, str, int, dict[str, object]]] = field(default_factory=list)
+    drafts: Iterable[Draft] = ()
+    remarks: list[Remark] = field(default_factory=list)
+    encoding: str = ""

@@ -15,8 +15,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cannot_open.fix": ("check its permissions", "请检查文件权限"),
     "not_yet": ("{suffix} files are not read", "暂不读取 {suffix} 文件"),
     "not_yet.fix": (
-        "save the sheet as CSV (UTF-8), or the text as .txt, and give that file",
-        "请另存为 CSV（UTF-8）或 .txt 后再使用",
+        "save it as .xlsx, .docx or CSV (UTF-8) in the program that made it, and give that file",
+        "请在原来的程序里另存为 .xlsx、.docx 或 CSV（UTF-8）后再使用",
     ),
     "binary": (
         "this is not text (it holds control bytes and fits no encoding)",
@@ -41,8 +41,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "一个文件里有两种编码：{good} 行是 UTF-8，{bad} 行不是；从第 {offset} 字节起换了编码",
     ),
     "mixed_encodings.fix": (
-        "split the file there, or save it again as UTF-8",
-        "请在该处拆成两个文件，或统一另存为 UTF-8",
+        "if two files were joined, split it in front of line {line}; if lines were pasted in, save it again as UTF-8",
+        "如果是两个文件接在一起，请在第 {line} 行前拆开；如果是粘贴进来的行，请统一另存为 UTF-8",
     ),
     "unknown_encoding": (
         "the text's encoding cannot be told (not UTF-8, UTF-16, GB18030 or Big5)",
@@ -85,14 +85,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "哪两列是问题和答案？第一行是：{there}",
     ),
     "no_columns.fix": (
-        "set columns: {{question: …, answer: …}} to two of these, or add a header row",
-        "请设置 columns: {{question: …, answer: …}}，或补上表头",
+        "set columns, maybe to one of: {guesses}; or add a header row",
+        "请设置 columns，可能是其中之一：{guesses}；或补上表头",
     ),
     "no_keys": (
         "none of {count} objects has a question and an answer that we know; the first one's keys are: {there}",
         "{count} 个对象里都认不出问题和答案；第一个的键是：{there}",
     ),
-    "no_keys.fix": ("set columns: {{question: KEY, answer: KEY}}", "请设置 columns: {{question: 键, answer: 键}}"),
+    "no_keys.fix": ("set columns, maybe to one of: {guesses}", "请设置 columns，可能是其中之一：{guesses}"),
     "not_json": ("this is not JSON: it begins with neither {{ nor [", "这不是 JSON：开头既不是 {{ 也不是 ["),
     "not_json.fix": (
         "give the file the suffix of what it is (.txt, .csv), or export it again",
@@ -130,12 +130,26 @@ TEXTS: dict[str, tuple[str, str]] = {
     "detail.conversations": ("conversations of several turns", "多轮对话"),
     "detail.table": ("delimiter {delimiter}; {columns}", "分隔符 {delimiter}；{columns}"),
     "detail.objects": ("{shapes}", "{shapes}"),
+    "detail.headless": (
+        "delimiter {delimiter}; no header: question, answer",
+        "分隔符 {delimiter}；没有表头：问题、答案",
+    ),
+    "detail.workbook": ("{sheets}", "{sheets}"),
+    "detail.fields": ("two fields a line: question, answer", "每行两栏：问题、答案"),
+    "detail.numbered": ("numbered questions, the answer below each", "编号的问题，答案在其下"),
+    "detail.neighbours": ("neighbouring lines: question, answer", "相邻两行：问题、答案"),
     "detail.blocks": ("blocks: first line question, the rest answer", "按段落：首行为问题，其余为答案"),
     # notes on single records
     "same_as": ("the same as {source}", "与 {source} 相同"),
     "note.blank_line": ("blank line", "空行"),
     "note.bad_row": ("quotes do not close or fit: {error}", "引号不配对：{error}"),
+    "note.header_again": ("the header once more", "表头又出现了一次"),
     "note.ragged": ("{there} fields where the header has {wanted}", "有 {there} 个字段，表头是 {wanted} 个"),
+    "note.formula": (
+        "a formula without a stored result; open the file in Excel and save it",
+        "公式没有保存结果；请用 Excel 打开并保存",
+    ),
+    "note.no_turns": ("no speaker in this part of the file", "文件的这一部分里没有说话人"),
     "note.bad_json": ("broken JSON at column {column}: {error}", "第 {column} 列起 JSON 损坏：{error}"),
     "note.not_an_object": ("neither an object nor a list of messages", "既不是对象，也不是消息列表"),
     "note.no_pair": ("no question and answer among the keys {keys}", "这些键里没有问题和答案：{keys}"),
@@ -183,7 +197,103 @@ TEXTS: dict[str, tuple[str, str]] = {
         "put --- between conversations if they have several turns",
         "如是多轮对话，请在对话之间加一行 ---",
     ),
+    "finding.uneven_gaps": (
+        "{few} or {many} blank lines stand between questions ({count} times {many}); each is a record of its own",
+        "问题之间有时空 {few} 行，有时空 {many} 行（{count} 处）；各按一条单独的问答处理",
+    ),
+    "finding.uneven_gaps.fix": (
+        "put --- between conversations if they have several turns",
+        "如是多轮对话，请在对话之间加一行 ---",
+    ),
     "finding.rows_above_header": ("{lines} lines above the header are not read", "表头以上 {lines} 行没有读入"),
+    "finding.stray_encoding": (
+        "{count} lines are {other} in a file of {main} and were decoded as such: lines {lines}",
+        "文件是 {main}，其中 {count} 行是 {other}，已分别解码：第 {lines} 行",
+    ),
+    "finding.stray_encoding.fix": ("look at those lines; save the file as UTF-8", "请检查这些行，并把文件另存为 UTF-8"),
+    "finding.formulas": (
+        "sheet {name}: {count} cells are formulas; their stored results were read",
+        "工作表 {name}：{count} 个单元格是公式，读入的是其保存的结果",
+    ),
+    "finding.formulas.fix": (
+        "open and save the file in Excel if it may be out of date",
+        "如果结果可能过期，请用 Excel 打开并保存",
+    ),
+    "finding.hidden_sheets": ("hidden sheets are not read: {names}", "隐藏的工作表没有读入：{names}"),
+    "finding.hidden_sheets.fix": ("show them in Excel if they hold data", "其中有数据的，请在 Excel 里取消隐藏"),
+    "finding.sheets_without_header": (
+        "sheets without columns for question and answer are not read: {names}",
+        "没有问题列和答案列的工作表没有读入：{names}",
+    ),
+    "finding.sheets_without_header.fix": (
+        "name the headers with `columns` if they hold data",
+        "其中有数据的，请用 `columns` 指出表头",
+    ),
+    "finding.cells_without_header": (
+        "sheet {name}: {count} rows have cells beside the header, which are not read",
+        "工作表 {name}：有 {count} 行在表头之外还有内容，没有读入",
+    ),
+    "finding.tables_without_header": (
+        "tables without columns for question and answer are not read: number {names}",
+        "没有问题列和答案列的表格没有读入：第 {names} 个",
+    ),
+    "finding.tables_without_header.fix": (
+        "name the headers with `columns` if they hold data",
+        "其中有数据的，请用 `columns` 指出表头",
+    ),
+    "finding.text_not_read": (
+        "{lines} lines of text beside the tables hold no pairs and are not read",
+        "表格以外的 {lines} 行文字里没有问答，没有读入",
+    ),
+    "finding.notes_not_read": ("not read: {names}", "没有读入：{names}"),
+    "finding.lines_joined": (
+        "{count} lines that the page's width had cut were joined again",
+        "{count} 处因页宽折断的行已接上",
+    ),
+    "finding.running_lines": (
+        "{count} lines stand at the head or foot of most pages and are not read",
+        "有 {count} 种页眉或页脚没有读入",
+    ),
+    "finding.pages_without_text": (
+        "{count} pages hold no text (pictures?) and are not read: {pages}",
+        "有 {count} 页没有文字（图片？），没有读入：{pages}",
+    ),
+    "finding.pages_without_text.fix": (
+        "run text recognition (OCR) over them if they hold data",
+        "其中有数据的，请先做文字识别（OCR）",
+    ),
+    "finding.no_header": (
+        "no header; the first column was read as question, the second as answer",
+        "没有表头；第一列按问题、第二列按答案读入",
+    ),
+    "finding.no_header.fix": (
+        "look at a few with `preview`; write a header row if that is wrong",
+        "请用 `preview` 看几条；如不对，请补上表头",
+    ),
+    "finding.fields_assumed": (
+        "no header: {count} lines of two fields were read as question and answer",
+        "没有表头：{count} 行两栏文字按“问题、答案”读入",
+    ),
+    "finding.fields_assumed.fix": (
+        "look at a few with `preview`; write a header row if that is wrong",
+        "请用 `preview` 看几条；如不对，请补上表头",
+    ),
+    "finding.numbered_assumed": (
+        "no speakers: {count} numbered questions were read with the lines below as answers",
+        "没有称呼：{count} 个编号的问题按“其下各行为答案”读入",
+    ),
+    "finding.numbered_assumed.fix": (
+        "look at a few with `preview`; write speakers' names if that is wrong",
+        "请用 `preview` 看几条；如不对，请补上称呼",
+    ),
+    "finding.neighbours_assumed": (
+        "no speakers: {count} pairs of neighbouring lines were read as question and answer",
+        "没有称呼：{count} 组相邻的两行按“问题、答案”读入",
+    ),
+    "finding.neighbours_assumed.fix": (
+        "look at a few with `preview`; write speakers' names if that is wrong",
+        "请用 `preview` 看几条；如不对，请补上称呼",
+    ),
     "finding.blocks_assumed": (
         "no speakers: {count} blocks were read as first line question, the rest answer",
         "没有称呼：{count} 个段落按“首行问题、其余答案”读入",

@@ -1,9 +1,13 @@
 """What a run says."""
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "asked_in_training": (
-        "its question stands in the training data too",
-        "该问题也出现在训练数据中",
+    "desensitize_off": (
+        "desensitize: off, so personal data in the records are trained on as they are",
+        "desensitize: off，记录中的个人信息会原样用于训练",
+    ),
+    "types_left": (
+        "personal data of these usual kinds stay as they are: {names}",
+        "以下默认种类的个人信息不作处理：{names}",
     ),
     "no_validation_left": (
         "every validation question stands in the training data too, so nothing would be measured",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.errors import DataError
 
 GOOD = "用户：怎么办？\n律师：起诉。\n"
@@ -78,7 +78,7 @@ def test_a_mixed_folder_is_read_whole_and_other_files_are_named(tmp_path: Path) 
     (tmp_path / "b" / "c.csv").write_bytes("问题,答案\n何时？,明天。\n".encode("gb18030"))
     (tmp_path / "b" / "d.jsonl").write_text('{"q": "哪里？", "a": "这里。"}\n', encoding="utf-16")
     (tmp_path / "photo.png").write_bytes(b"\x89PNG")
-    (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04")
+    (tmp_path / "book.xls").write_bytes(b"\xd0\xcf\x11\xe0")
     (tmp_path / "README.md").write_text("x")
     (tmp_path / "LICENSE.txt").write_text("do what you like\n")
     (tmp_path / "empty.txt").write_text("")
@@ -92,7 +92,7 @@ def test_a_mixed_folder_is_read_whole_and_other_files_are_named(tmp_path: Path) 
     assert [d.encoding for d in reading.ledger.decisions] == ["utf-8", "gb18030", "utf-16-le"]
     told = {f.kind: f for f in reading.ledger.findings}
     assert set(told) == {"not_read", "paper_not_read", "empty_file", "hidden"}
-    assert all(name in told["not_read"].text for name in ("photo.png", "book.xlsx", "README.md"))
+    assert all(name in told["not_read"].text for name in ("photo.png", "book.xls", "README.md"))
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:

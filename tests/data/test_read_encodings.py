@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_scripts.data.encodings import decode
+from lora_scripts.data.reading.encodings import decode
 from lora_scripts.errors import DataError
 
 TEXT = "用户：公司没有签订劳动合同，怎么办？\r\n律师：依据《劳动合同法》第八十二条，应当支付二倍工资。\r\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.errors import DataError
 
 PLAIN = [
@@ -31,13 +31,13 @@ PLAIN = [
     "21_special_token_injection.jsonl",
     "22_extreme_lengths.jsonl",
 ]
+SHEETS = ["28_workbook.xlsx"]
 REFUSED = {
     "09_no_colon.txt": r"roles: \{user: \[用户\], assistant: \[律师\]\}",
     "19_mixed_encoding.txt": r"19_mixed_encoding.txt:91: two encodings .* byte 13579",
     "23_empty.txt": "the file is empty",
     "24_no_pairs.txt": "no question with an answer",
     "25_binary_renamed.txt": "not text",
-    "28_workbook.xlsx": "save the sheet as CSV",
 }
 
 
@@ -59,7 +59,7 @@ def pairs_of(path: Path) -> list[tuple[str, str]]:
     return [(q, a) for q, a in talks]
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", PLAIN + SHEETS)
 def test_a_messy_file_reads_to_its_truth(shared_data: Path, name: str) -> None:
     path = shared_data / "messy_dev" / name
     assert set(pairs_of(path)) == set(truth_of(path))
@@ -77,9 +77,8 @@ def test_dirty_rows_end_in_the_bins_that_were_planted(shared_data: Path) -> None
         "orphan_question": planted["orphan_questions"],
         "orphan_answer": planted["orphan_answers"],
         "empty_question": planted["blank_questions"],
+        "near_duplicate": planted["near_duplicates"],
     }
-    near = next(f for f in reading.ledger.findings if f.kind == "near_duplicates")
-    assert near.text.startswith(f"{planted['near_duplicates']} records")
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -99,7 +98,7 @@ def test_all_bad_files_of_a_folder_are_named_at_once(shared_data: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_records(shared_data / "messy_dev")
     named = {Path(p.where.split(":")[0]).name for p in caught.value.problems}
-    assert named == set(REFUSED) - {"23_empty.txt", "28_workbook.xlsx"}
+    assert named == set(REFUSED) - {"23_empty.txt"}
 
 
 @pytest.mark.parametrize(

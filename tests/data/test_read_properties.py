@@ -4,12 +4,16 @@ import csv
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.errors import DataError
 
 FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -96,6 +100,50 @@ def test_a_table_gives_back_its_pairs(rows: list[tuple[str, str]], delimiter: st
 def test_json_lines_give_back_their_pairs(rows: list[tuple[str, str]], encoding: str, escaped: bool) -> None:
     text = "".join(json.dumps({"question": q, "answer": a}, ensure_ascii=escaped) + "\n" for q, a in rows)
     assert back(text, encoding, ".jsonl") == rows
+
+
+def as_workbook(rows: list[tuple[str, str]]) -> bytes:
+    made = openpyxl.Workbook()
+    for row in [("问题", "答案"), *rows]:
+        made.active.append(row)
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
+
+def as_parquet(rows: list[tuple[str, str]]) -> bytes:
+    out = io.BytesIO()
+    pa.parquet.write_table(pa.table({"question": [q for q, _ in rows], "answer": [a for _, a in rows]}), out)
+    return out.getvalue()
+
+
+@settings(FAST, max_examples=15)
+@given(pairs(), st.sampled_from([(".xlsx", as_workbook), (".parquet", as_parquet)]))
+def test_a_workbook_and_a_parquet_file_give_back_their_pairs(
+    rows: list[tuple[str, str]], made: tuple[str, Callable[[list[tuple[str, str]]], bytes]]
+) -> None:
+    suffix, write = made
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"t{suffix}"
+        path.write_bytes(write(rows))
+        reading = read_records(path)
+    assert [(r.question, r.answer) for r in reading.records] == rows
+
+
+SHAPES: list[Callable[[str, str], object]] = [
+    lambda q, a: {"instruction": q, "input": "", "output": a},
+    lambda q, a: {"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": a}]},
+    lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]},
+]
+
+
+@FAST
+@given(pairs(), st.sampled_from(SHAPES), encodings, st.sampled_from([None, 2]))
+def test_json_in_each_layout_gives_back_its_pairs(
+    rows: list[tuple[str, str]], shape: Callable[[str, str], object], encoding: str, indent: int | None
+) -> None:
+    text = json.dumps([shape(q, a) for q, a in rows], ensure_ascii=False, indent=indent)
+    assert back(text, encoding, ".json") == rows
 
 
 lines = st.lists(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.data.records import Record
 from lora_scripts.errors import DataError
 

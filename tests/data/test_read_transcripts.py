@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_scripts.data.formats import read_records
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.data.records import Record
 from lora_scripts.errors import DataError
 
@@ -178,3 +178,22 @@ def test_headings_above_each_question_do_not_enter_the_answer_before(tmp_path: P
 def test_given_roles_that_nobody_has_leave_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no question with an answer"):
         read(tmp_path, "用户：怎么办？\n律师：起诉。\n", roles={"user": ["甲"], "assistant": ["乙"]})
+
+
+def test_two_kinds_of_gaps_are_said_because_they_may_mean_conversations(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("".join(f"用户：{q}\n律师：{a}\n\n" + "\n" * (i % 3 == 0) for i, (q, a) in enumerate(QA)), "utf-8")
+    reading = read_records(path)
+    assert pairs(reading.records) == QA
+    assert [f.kind for f in reading.ledger.findings] == ["uneven_gaps"]
+
+
+def test_a_sign_that_ends_a_question_is_no_separator(tmp_path: Path) -> None:
+    ended = [(q + "；" * (i == 3), a) for i, (q, a) in enumerate(QA)]
+    assert pairs(read(tmp_path, "".join(f"用户：{q} 律师：{a}\n" for q, a in ended))) == ended
+
+
+def test_sentences_with_commas_are_no_table(tmp_path: Path) -> None:
+    lines = ["患者咨询一下,大夫回复我", "我头疼,三天了,怎么办", "少喝酒,多休息"]
+    with pytest.raises(DataError):
+        read(tmp_path, "\n".join(lines * 8))

@@ -44,6 +44,8 @@ CASES = [
          {"metadata_path": "odd.csv", "columns": {"question": "a", "answer": "b"}}),
     Case("roles", {"user": ["乙"], "assistant": ["甲"]}, "weights",
          {"train_data_dir": "dialogue", "roles": {"user": ["甲"], "assistant": ["乙"]}}),
+    Case("desensitize", "off", "weights", {"train_data_dir": "private"}),
+    Case("desensitize_types", ["email"], "weights", {"train_data_dir": "private"}),
     Case("system_prompt", "你是律师", "plan"),
     Case("max_seq_length", 8, "code"),
     Case("too_long", "drop", "plan", {"train_data_dir": "mixed", "max_seq_length": 70, "too_long": "cut_prompt"}),
@@ -91,6 +93,7 @@ def world(tmp_path: Path, config: MakeConfig) -> MakeConfig:
     write_rows(tmp_path / "held_out/a.txt", [("仲裁要多久？", "四十五日。"), ("调解收费吗？", "不收费。")])
     write_rows(tmp_path / "dialogue/a.txt", pairs(), user="甲", lawyer="乙")
     write_rows(tmp_path / "mixed/a.txt", [*pairs(), ("我" * 200 + "？", "请看第一条。")])
+    write_rows(tmp_path / "private/a.txt", [*pairs(), ("我的电话13800138000，能登记吗？", "可以登记。")])
     for name, head in (("rows.csv", "question,answer"), ("odd.csv", "a,b")):
         lines = [head, *(f"{q},{a}" for q, a in pairs(0, 16))]
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -12,6 +12,8 @@ VERBS = {
     "train": "words --config= --dry-run --strict",
     "check": "paths --json --report-dir=",
     "preview": "config overrides -n=",
+    "desensitize": "source target --mode= --types= --json",
+    "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
     "chat": "--adapter= --prompt= --base-model= --device= --max-new-tokens=",
     "eval": "run --json",
     "schema": "",

@@ -11,14 +11,16 @@ FACE = {
     "Config": ("config/schema.py", None),
     "Document": ("data/render.py", None),
     "Message": ("data/records.py", None),
-    "Reading": ("data/formats.py", None),
+    "PiiSpan": ("data/private/pii.py", None),
+    "Reading": ("data/reading/formats.py", None),
     "Record": ("data/records.py", None),
+    "find_pii": ("data/private/pii.py", "text: str, types: Iterable[str] | None=None -> list[PiiSpan]"),
     "load_adapter": (
         "adapters/files.py",
         "model: PreTrainedModel | PeftModel, file_or_dir: str | os.PathLike[str], *, weight: float=1.0 -> PeftModel",
     ),
     "read_records": (
-        "data/formats.py",
+        "data/reading/formats.py",
         "path: str | Path, *, roles: Roles=None, columns: Names=None -> Reading",
     ),
     "render": (
@@ -29,7 +31,8 @@ FACE = {
 }
 FIELDS = {
     "Message": ["role", "content"],
-    "Record": ["messages", "source"],
+    "Record": ["messages", "source", "synthetic"],
+    "PiiSpan": ["start", "end", "type", "value"],
     "Document": ["input_ids", "loss_mask", "source"],
     "Reading": ["records", "ledger"],
 }

@@ -12,19 +12,23 @@ from lora_scripts.errors import DataError
 _USER_NAMES_WORDS = """
 用户 客户 顾客 问 提问 问题 咨询 咨询者 咨询人 咨询内容 当事人 提问者 提问人 问者 问话人 求助 求助者 求助人 患者
 病人 学生 学员 员工 职工 劳动者 买家 消费者 网友 网民 来访者 来电者 来电人 来信 来信人 市民 群众 居民 家长 家属
-业主 访客 请教 题目 问题描述 人类 投诉人 申请人 读者 听众 乘客 旅客 会员 租户 委托人 咨询问题 用户提问 用户问题
-客户提问 客户问题 我 user human client customer question q query prompt questioner asker ask patient student
-visitor guest caller buyer member instruction inquiry enquiry me you employee input prompter citizen reader
+业主 住户 访客 观众 游客 来宾 粉丝 玩家 车主 租客 请教 题目 问题描述 人类 投诉人 申请人 读者 听众 乘客 旅客 会员
+租户 委托人 咨询问题 用户提问 用户问题 客户提问 客户问题 我 user human client customer question q query prompt
+questioner asker ask patient student visitor guest caller buyer member instruction inquiry enquiry me you
+employee input prompter citizen reader tenant traveller traveler passenger customer_question client_question
+viewer player parent resident applicant
 """
 USER_NAMES = frozenset(_USER_NAMES_WORDS.split())
 _ASSISTANT_NAMES_WORDS = """
 律师 答 回答 答复 回复 解答 答案 专家 助手 客服 医生 大夫 老师 顾问 法律顾问 助理 小助手 智能助手 ai助手 机器人
 模型 ai 人工智能 法官 工作人员 hr 人事 导师 教师 教练 管理员 坐席 座席 话务员 店家 卖家 商家 律师答复 律师回复
 律师回答 专家解答 专家回复 专家回答 医生回复 医生回答 官方回复 官方答复 回应 法务 医师 药师 护士 营养师 咨询师
-心理咨询师 店员 售后 智能客服 人工客服 主任 参考答案 标准答案 解析 assistant answer a reply response bot agent
-helper gpt chatgpt model lawyer attorney doctor expert teacher support advisor adviser counsel counselor
-counsellor consultant staff operator output ans tutor representative rep service completion system_reply nurse
-seller clerk chatbot specialist
+心理咨询师 店员 讲解员 馆员 图书管理员 前台 值班员 志愿者 社工 班主任 辅导员 教员 教务 客户经理 经理 技师 师傅
+工程师 技术支持 管家 民警 警官 检察官 公证员 仲裁员 调解员 会计 会计师 税务师 理财师 理财顾问 分析师 药剂师 售后
+智能客服 人工客服 主任 参考答案 标准答案 解析 assistant answer a reply response bot agent helper gpt chatgpt
+model lawyer attorney doctor expert teacher support advisor adviser counsel counselor counsellor consultant
+staff operator output ans tutor representative rep service completion system_reply nurse seller clerk chatbot
+specialist librarian guide landlord concierge coach engineer manager officer
 """
 ASSISTANT_NAMES = frozenset(_ASSISTANT_NAMES_WORDS.split())
 _SYSTEM_NAMES_WORDS = """
@@ -37,12 +41,13 @@ tool function observation function_call function_response tool_call tool_calls t
 TOOL_NAMES = frozenset(_TOOL_NAMES_WORDS.split())
 # Lines of a text that begin like "name:" and are no speakers.
 _FIELDS_WORDS = """
-时间 日期 注意 注 结论 依据 来源 出处 法条原文 原文 标题 题名 主题 地址 电话 备注 附 附件 附注 提示 说明 例 例如
-比如 如下 原因 分析 建议 总结 摘要 关键词 标签 分类 类别 编号 序号 状态 作者 姓名 性别 年龄 科室 部门 地区
-法律依据 参考 参考资料 链接 网址 邮箱 温馨提示 答复如下 http https ftp note notes ps date time url subject title
-source category tag tags id summary conclusion example repository commit license licence file files author
-version name from to cc re warning tip reason step result email phone address keywords reference references
-status type
+时间 日期 注意 注 结论 依据 来源 出处 法条原文 原文 标题 题名 主题 地址 电话 备注 另 此外 其他 其它 补充 地点
+费用 价格 流程 材料 条件 范围 期限 步骤 要求 规定 结语 联系方式 联系电话 开放时间 营业时间 办公时间 附 附件 附注
+提示 说明 例 例如 比如 如下 原因 分析 建议 总结 摘要 关键词 标签 分类 类别 编号 序号 状态 作者 姓名 性别 年龄
+科室 部门 地区 法律依据 参考 参考资料 链接 网址 邮箱 温馨提示 答复如下 http https ftp note notes ps date time
+url subject title source category tag tags id summary conclusion example repository commit license licence file
+files author version name from to cc re warning tip reason step result email phone address keywords reference
+references status type
 """
 FIELDS = frozenset(_FIELDS_WORDS.split())
 # Traditional characters in the words of this file and of columns.py.
@@ -51,6 +56,8 @@ _SIMPLE = str.maketrans(
     "户师问题咨询复专医顾学机统员护药营养当业长亲买卖众访网见导练级内标准参释处议时间类别编号来",
 )
 _ROLES = ("user", "assistant", "system")
+# 第3题, 第三问: an ordinal and what is counted; 第3条 is none.
+_ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
 _SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
 
 
@@ -66,6 +73,8 @@ def plain_name(raw: str) -> str:
     name = re.sub(r"\s*\([^()]*\)$", "", name)
     if name in USER_NAMES or name in ASSISTANT_NAMES:
         return name
+    if counted := _ORDINAL.fullmatch(name):
+        return "题目" if counted[1] == "题" else counted[1]
     short = _SUFFIX.sub("", name)
     return short if short in USER_NAMES or short in ASSISTANT_NAMES else re.sub(r"\s*\d+$", "", name) or name
 

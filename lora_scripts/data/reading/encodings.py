@@ -1,8 +1,9 @@
 """Bytes to text: which encoding a file is in, decided strictly; nothing is ever replaced by U+FFFD.
 
 Order: byte order mark, strict UTF-8, UTF-16 without a mark (its zero bytes or its ranges give it away), strict
-GB18030 where the result looks like Chinese, Big5, then a guess by charset-normalizer, said so. A file in two
-encodings is refused with the place where the second one begins.
+GB18030 where the result looks like Chinese, Big5, then a guess by charset-normalizer, said so. A few lines in a
+second encoding are decoded by themselves where they leave no doubt; a file in two parts is refused with the place
+where the second one begins.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from lora_scripts.errors import DataError
 
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8", "utf-8-sig"),
+    (codecs.BOM_UTF8, "utf-8-sig", "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32", "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32", "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16", "utf-16-le"),
@@ -33,21 +35,44 @@ _BINARY = (
     (b"Rar!", "rar"),
     (b"SQLite format 3", "sqlite"),
     (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
     (b"GGUF", "gguf"),
 )
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1b"))
 _SAMPLE = 40_000
+_HEAD = 1 << 18
+_CHUNK = 1 << 20
+_MOST_STRAYS = 0.1  # share of lines in a second encoding up to which they are single lines, not a second part
 _WESTERN = re.compile("[\t\n\r\f -~¡£§«°·»¿À-ÖØ-öø-ÿŒœŠšŽžŸ‘’“”–—…€\u00a0]+")
 _MULTIBYTE_UTF8 = re.compile(rb"[\xe2-\xef][\x80-\xbf]{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The text of a file, with line ends as ``\\n``; ``guessed`` where the bytes do not prove the encoding."""
+    """The text of a file, with line ends as ``\\n``; ``guessed`` where the bytes do not prove the encoding.
+
+    ``strays`` are the lines (1-based) that were in the other encoding of ``other``.
+    """
 
     text: str
     encoding: str
     guessed: bool = False
+    strays: tuple[int, ...] = ()
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """How to decode a file that is too large to hold: Python's codec, the encoding's name for people.
+
+    ``replaced`` counts the U+FFFD that it holds already, the first one on ``line``.
+    """
+
+    codec: str
+    encoding: str
+    guessed: bool
+    replaced: int
+    line: int
 
 
 def decode(data: bytes, where: str) -> Decoded:
@@ -62,19 +87,89 @@ def decode(data: bytes, where: str) -> Decoded:
     """
     found = _by_mark(data, where) or _plain(data) or _legacy(data, where)
     text = found.text.replace("\r\n", "\n").replace("\r", "\n")
-    return Decoded(text, found.encoding, found.guessed)
+    return Decoded(text, found.encoding, found.guessed, found.strays, found.other)
 
 
-def _by_mark(data: bytes, where: str) -> Decoded | None:
+def survey(path: Path, where: str) -> Surveyed:
+    """The encoding of a file of any size, proven on all its bytes, in constant memory.
+
+    Raises:
+        DataError: As ``decode``; here also where single lines are in a second encoding.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    codec, encoding, guessed = _codec_of(path, head, where)
+    failed, replaced, line = _scan(path, codec)
+    if failed >= 0:
+        raise DataError("data.bad_bytes", where=f"{where}:{_line_at(path, failed)}", encoding=encoding, offset=failed)
+    return Surveyed(codec, encoding, guessed, replaced, line)
+
+
+def _codec_of(path: Path, head: bytes, where: str) -> tuple[str, str, bool]:
+    _refuse_binary(head, where)
+    for mark, codec, name in _MARKS:
+        if head.startswith(mark):
+            return codec, name, False
+    failed, _, _ = _scan(path, "utf-8")
+    if failed >= 0 or head.count(0) > len(head) // 5:
+        even = head[: len(head) // 2 * 2]
+        if wide := _utf16(even) or _utf16(even[:-2]):  # the end may cut a pair of surrogates
+            return wide.encoding, wide.encoding, False
+    if failed < 0:
+        return "utf-8", "utf-8", False
+    if any(len(_MULTIBYTE_UTF8.findall(line)) >= 4 and _is_utf8(line) for line in head.split(b"\n")[:-1]):
+        raise DataError("data.bad_bytes", where=f"{where}:{_line_at(path, failed)}", encoding="utf-8", offset=failed)
+    with path.open("rb") as file:
+        file.seek(failed)
+        there = file.read(_HEAD)
+    whole_lines = there[there.find(b"\n") + 1 : there.rfind(b"\n")]
+    found = _legacy(head[: head.rfind(b"\n") + 1] + whole_lines, where)
+    return found.encoding, found.encoding, found.guessed
+
+
+def _scan(path: Path, codec: str) -> tuple[int, int, int]:
+    """Offset of the first byte that ``codec`` refuses (-1: none), number of U+FFFD, line of the first of them."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    at, replaced, line, lines = 0, 0, 0, 1
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(_CHUNK)
+            at += len(chunk)
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                return at - (len(error.object) - error.start), replaced, line
+            if here := text.count("\ufffd"):
+                line = line or lines + text.count("\n", 0, text.index("\ufffd"))
+                replaced += here
+            lines += text.count("\n")
+            if not chunk:
+                return -1, replaced, line
+
+
+def _line_at(path: Path, offset: int) -> int:
+    line = 1
+    with path.open("rb") as file:
+        while offset > 0 and (chunk := file.read(min(_CHUNK, offset))):
+            line += chunk.count(b"\n")
+            offset -= len(chunk)
+    return line
+
+
+def _refuse_binary(data: bytes, where: str) -> None:
     for magic, kind in _BINARY:
         if data.startswith(magic):
             raise DataError("data.binary_kind", where=where, kind=kind)
+
+
+def _by_mark(data: bytes, where: str) -> Decoded | None:
+    _refuse_binary(data, where)
     for mark, codec, name in _MARKS:
         if data.startswith(mark):
             try:
-                return Decoded(data.decode("utf-8-sig" if codec == "utf-8" else codec), name)
+                return Decoded(data.decode(codec), name)
             except UnicodeDecodeError as error:
-                offset = error.start + (len(mark) if codec == "utf-8" else 0)
+                offset = error.start + (len(mark) if codec == "utf-8-sig" else 0)
                 raise _broken(data, where, name, offset) from None
     return None
 
@@ -82,6 +177,14 @@ def _by_mark(data: bytes, where: str) -> Decoded | None:
 def _broken(data: bytes, where: str, encoding: str, offset: int) -> DataError:
     line = data.count(b"\n", 0, offset) + 1
     return DataError("data.bad_bytes", where=f"{where}:{line}", encoding=encoding, offset=offset)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _plain(data: bytes) -> Decoded | None:
@@ -122,7 +225,8 @@ def _usual_share(text: str) -> float:
 def _legacy(data: bytes, where: str) -> Decoded:
     if len(data.translate(None, _CONTROL)) < len(data) * 0.995:
         raise DataError("data.binary", where=where)
-    _refuse_two_encodings(data, where)
+    if parts := _two_encodings(data, where):
+        return parts
     for codec, plain in (("gb18030", "gb2312"), ("big5", "big5")):
         try:
             text = data.decode(codec)
@@ -133,28 +237,48 @@ def _legacy(data: bytes, where: str) -> Decoded:
     return _guess(data, where)
 
 
-def _refuse_two_encodings(data: bytes, where: str) -> None:
-    """Refuse a file of which some lines are UTF-8 beyond doubt and others are not."""
+def _two_encodings(data: bytes, where: str) -> Decoded | None:
+    """A file of which some lines are UTF-8 beyond doubt and others are not; None where there are no such lines.
+
+    Raises:
+        DataError: More than single lines, or lines that are in doubt.
+    """
     lines = data.split(b"\n")
     offset = 0
-    good: list[tuple[int, int]] = []
-    bad: list[tuple[int, int]] = []
+    good: dict[int, int] = {}
+    bad: dict[int, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.isascii():
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                bad.append((number, offset + error.start))
+                bad[number] = offset + error.start
             else:
                 if len(_MULTIBYTE_UTF8.findall(line)) >= 4:
-                    good.append((number, offset))
+                    good[number] = offset
         offset += len(line) + 1
     if not good:
-        return
-    first_bad, first_good = bad[0], good[0]
-    number, at = first_bad if first_good[0] < first_bad[0] else first_good
+        return None
+    few, main, other = (bad, "utf-8", "gb18030") if len(bad) <= len(good) else (good, "gb18030", "utf-8")
+    if len(few) <= _MOST_STRAYS * (len(good) + len(bad)):
+        try:
+            texts = [line.decode(other if number in few else main) for number, line in enumerate(lines, 1)]
+        except UnicodeDecodeError:
+            texts = []
+        chinese = [texts[number - 1] for number in bad] if texts else []
+        if chinese and _certain(chinese, each=few is bad):
+            return Decoded("\n".join(texts), main, strays=tuple(few), other=other)
+    second = next(iter(bad)) if next(iter(good)) < next(iter(bad)) else next(iter(good))
+    at = bad.get(second, good.get(second, 0))
     key = "data.mixed_encodings" if len(bad) > 1 else "data.bad_bytes"
-    raise DataError(key, where=f"{where}:{number}", encoding="utf-8", offset=at, good=len(good), bad=len(bad))
+    place = f"{where}:{second}"
+    raise DataError(key, where=place, encoding="utf-8", offset=at, good=len(good), bad=len(bad), line=second)
+
+
+def _certain(lines: list[str], each: bool) -> bool:
+    """Whether lines decoded as GB18030 can be nothing else: enough characters, nearly all of them everyday ones."""
+    parts = lines if each else ["".join(lines)]
+    return all(sum(c > "\u3400" for c in part) >= 4 and _common_share(part, "gb2312") > 0.9 for part in parts)
 
 
 def _common_share(text: str, plain: str) -> float:

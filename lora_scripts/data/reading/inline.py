@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from lora_scripts.data.dialogues import Turn
-from lora_scripts.data.names import FIELDS, plain_name, role_of
+from lora_scripts.data.reading.dialogues import Turn
+from lora_scripts.data.reading.names import FIELDS, plain_name, role_of
 
 COLON = "[:：﹕︰∶]"
 _INLINE = re.compile(rf"(?<=[\s。？！?!.;；|，,、）)”\"])(?P<bare>[^\W\d_][\w·]{{0,11}})\s*{COLON}(?!//)\s*")
+_BETWEEN = ("|", "；", ";", "，", ",")
 
 
 def split_inline(turns: list[Turn], names: Mapping[str, str], learn: bool) -> tuple[list[Turn], bool]:
@@ -33,23 +34,31 @@ def split_inline(turns: list[Turn], names: Mapping[str, str], learn: bool) -> tu
         if "assistant" not in roles.values():
             unknown = [n for n, c in seen.most_common(1) if c >= max(2, 0.8 * len(alone)) and n not in FIELDS]
             roles |= dict.fromkeys(unknown, "assistant")
+    cuts_of: dict[int, list[re.Match[str]]] = {}
+    for i, there in found.items():
+        hits = [(m, n) for m, n in there if roles.get(n) in ("user", "assistant")]
+        cuts_of[i] = [m for m, _ in _alternating(hits, roles, seen)]
+    between = _separators([turns[i].words[: m.start()] for i, cuts in cuts_of.items() for m in cuts])
     out: list[Turn] = []
-    cut_any = False
     for i, turn in enumerate(turns):
-        hits = [(m, n) for m, n in found.get(i, []) if roles.get(n) in ("user", "assistant")]
-        cuts = _alternating(hits, roles, seen)
-        cut_any |= bool(cuts)
-        starts = [0, *(m.end() for m, _ in cuts)]
-        stops = [*(m.start() for m, _ in cuts), len(turn.words)]
-        heads = [(turn.role, turn.name, turn.shown), *((roles[n], n, m["bare"]) for m, n in cuts)]
+        cuts = cuts_of.get(i, [])
+        starts = [0, *(m.end() for m in cuts)]
+        stops = [*(m.start() for m in cuts), len(turn.words)]
+        heads = [(turn.role, turn.name, turn.shown), *((roles[n := plain_name(m["bare"])], n, m["bare"]) for m in cuts)]
         for k, ((role, name, shown), a, b) in enumerate(zip(heads, starts, stops, strict=True)):
-            words = turn.words[a:b].rstrip(" \t|；;，,") if b < len(turn.words) else turn.words[a:b]
+            words = turn.words[a:b].rstrip(between) if b < len(turn.words) else turn.words[a:b]
             line = turn.line + turn.words.count("\n", 0, a)
             if k:
                 out.append(Turn(role, name, shown, line, words, 0, False, inline=True))
             else:
                 out.append(replace(turn, words=words))
-    return out, cut_any and mostly
+    return out, mostly and any(cuts_of.values())
+
+
+def _separators(words: Sequence[str]) -> str:
+    """Blanks, and the one sign that stands in front of nearly every cut: elsewhere it belongs to the text."""
+    last = Counter(part.rstrip(" \t")[-1:] for part in words)
+    return " \t" + "".join(sign for sign, count in last.items() if sign in _BETWEEN and count >= 0.8 * len(words))
 
 
 def _alternating(

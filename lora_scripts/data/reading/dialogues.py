@@ -7,6 +7,7 @@ which some pairs follow each other without a gap, every question opens a record 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -56,6 +57,12 @@ def drafts_of(turns: Sequence[Turn], one_line: bool) -> tuple[list[Draft], str, 
     remarks: Remarks = []
     if inner and not conversations:
         remarks.append(("info", "pairs_without_gap", turns[inner[0]].line, {"count": len(inner)}))
+    gaps = Counter(turns[i].blank for i in opens[1:])
+    levels = sorted(gap for gap, count in gaps.items() if count >= 0.2 * len(opens))
+    if not inner and len(levels) > 1:
+        wide = next(i for i in opens[1:] if turns[i].blank == levels[-1])
+        values: dict[str, object] = {"count": gaps[levels[-1]], "few": levels[0], "many": levels[-1]}
+        remarks.append(("info", "uneven_gaps", turns[wide].line, values))
     return _cut(turns, breaks if conversations else set(opens), conversations), _mode(conversations), remarks
 
 

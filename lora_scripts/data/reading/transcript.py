@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lora_scripts.data.clean import scrub
-from lora_scripts.data.dialogues import Turn, drafts_of
-from lora_scripts.data.inline import COLON, split_inline
-from lora_scripts.data.names import FIELDS, given_roles, plain_name, role_of
+from lora_scripts.data.reading.dialogues import Turn, drafts_of
+from lora_scripts.data.reading.inline import COLON, split_inline
+from lora_scripts.data.reading.names import FIELDS, given_roles, plain_name, role_of
 from lora_scripts.data.records import Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
@@ -26,7 +26,8 @@ _LEAD = (
     r"[\s>#*•●·\-]*"
     r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
     r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s+)?"
-    r"(?P<number>(?:第\s*)?\d{1,6}\s*[.、．)）]\s*|[（(]\d{1,6}[)）]\s*|[①-⑳]\s*)?"
+    r"(?P<number>(?:第\s*)?(?:\d{1,6}\s*[.、．)）]|[一二三四五六七八九十百零〇]{1,6}\s*[、．)）])\s*"
+    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[①-⑳]\s*)?"
     r"\*{0,2}"
 )
 _NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
@@ -34,6 +35,7 @@ _MARK = re.compile(
     rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
     rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
 )
+_HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
 _MAX_WORDS = 3
@@ -57,13 +59,19 @@ class Mark:
     sure: bool = True
 
 
-def read_transcript(text: str, where: str, roles: Mapping[str, str | Sequence[str]] | None = None) -> Parsed | None:
+def read_transcript(
+    text: str,
+    where: str,
+    roles: Mapping[str, str | Sequence[str]] | None = None,
+    speakers: Mapping[str, str] | None = None,
+) -> Parsed | None:
     """The turns of a role-prefixed text, or None where no speakers can be seen in it.
 
     Args:
         text: A whole file.
         where: Its name, for messages.
         roles: Names by role; where both user and assistant are named, nobody else speaks.
+        speakers: What ``speakers_of`` found in an earlier part of the file, which is then not asked again.
 
     Raises:
         DataError: Several readings are equally good (the text names them and the key that decides).
@@ -72,7 +80,7 @@ def read_transcript(text: str, where: str, roles: Mapping[str, str | Sequence[st
     lines = text.split("\n")
     given = given_roles(roles)
     seen = _without_options(_marks(lines), given)
-    names = _speakers(seen, given, where) or _lone_speaker(seen, lines)
+    names = dict(speakers) if speakers else _speakers(seen, given, where) or _lone_speaker(seen, lines)
     if not names:
         return None
     marks = _chosen([m for m in seen if m.name in names] + _weak_marks(lines, seen, names, set(given)), names)
@@ -104,6 +112,25 @@ def read_transcript(text: str, where: str, roles: Mapping[str, str | Sequence[st
     return Parsed("transcript", detail, drafts, remarks)
 
 
+def speakers_of(text: str, where: str, roles: Mapping[str, str | Sequence[str]] | None = None) -> dict[str, str]:
+    """Plain name → role for the speakers of a text; empty where there are none.
+
+    Raises:
+        DataError: As for ``read_transcript``.
+    """
+    lines = scrub(text)[0].split("\n")
+    given = given_roles(roles)
+    seen = _without_options(_marks(lines), given)
+    return _speakers(seen, given, where) or _lone_speaker(seen, lines)
+
+
+def last_question(lines: Sequence[str], speakers: Mapping[str, str]) -> int | None:
+    """The last line that opens a question, one behind a blank line or a number if there is any."""
+    asked = [m for m in _marks(lines) if speakers.get(m.name) == "user"]
+    apart = [m for m in asked if m.line and (m.blank or m.numbered)]
+    return max((m.line for m in apart or asked), default=None)
+
+
 def _marks(lines: Sequence[str]) -> list[Mark]:
     out, blank = [], 1
     for number, line in enumerate(lines):
@@ -111,6 +138,9 @@ def _marks(lines: Sequence[str]) -> list[Mark]:
             blank += 1
             continue
         found = _MARK.match(line)
+        heading = None if found else _HEADING.match(line)
+        if heading and role_of(name := plain_name(heading["bare"])):
+            out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
         if found:
             shown = (found["boxed"] or found["bare"]).strip()
             name = plain_name(shown)
@@ -170,7 +200,8 @@ def _speakers(marks: Sequence[Mark], given: Mapping[str, str], where: str) -> di
         del names["a"]  # "A: … B: …" with nobody who asks: two letters for two speakers
     if not {"user", "assistant"} & set(names.values()):
         return _learned_pair(marks, where)
-    return _fill_gaps(marks, _without_quotes(marks, names))
+    # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
+    return _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names)))
 
 
 def _in(marks: Iterable[Mark], names: Mapping[str, str]) -> list[Mark]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lora_scripts.data.names import ASSISTANT_NAMES, SYSTEM_NAMES, USER_NAMES, simple
+from lora_scripts.data.reading.names import ASSISTANT_NAMES, SYSTEM_NAMES, USER_NAMES, simple
 from lora_scripts.errors import DataError
 
 # Best first; a name of a speaker ("客户", "bot") ranks behind these, a name that only contains a word last.
@@ -85,7 +85,9 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
         likely = [wanted] if isinstance(wanted, str) else list(wanted)
         there = next((plain[p] for w in likely if (p := plain_header(w)) in plain), None)
         if there is None:
-            raise DataError("data.no_column", where=where, name=" / ".join(likely), there=", ".join(headers[:20]))
+            raise DataError(
+                "data.no_column", where=where, name=" / ".join(likely), there=", ".join(map(shown, headers[:20]))
+            )
         chosen[key] = there
     answer = chosen.get("answer") or _best(
         plain, ANSWERS, ASSISTANT_NAMES, (_ANSWERING, _ANSWERING_TOO), "answer", where, chosen
@@ -106,6 +108,26 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
     return Columns(question, answer, more, None if system in (question, answer) else system, history)
 
 
+def shown(name: str) -> str:
+    """A header for a message: what is taken for one may be a row of private data, so neither long nor with numbers."""
+    short = re.sub(r"[\d*]{4,}|\S+@\S+", "…", name.strip())
+    return short if len(short) <= 24 else short[:10] + "…"
+
+
+def guesses(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Up to three likely values of ``columns`` where the names tell nothing: who asks, and whose words are longest.
+
+    Args:
+        names: Of the columns.
+        rows: The first few, in the order of ``names``.
+    """
+    cells = {name: [str(row[i]) for row in rows if i < len(row)] for i, name in enumerate(names) if name}
+    asking = sorted(cells, key=lambda n: -sum(c.rstrip().endswith(("?", "？")) for c in cells[n]))
+    longest = sorted(cells, key=lambda n: -sum(map(len, cells[n])))
+    pairs = [(q, a) for q in asking[:2] for a in longest[:3] if a != q][:3]
+    return "; ".join(f"{{question: {shown(q)}, answer: {shown(a)}}}" for q, a in pairs) or "{question: …, answer: …}"
+
+
 def _best(
     plain: Mapping[str, str],
     names: Sequence[str],
@@ -119,6 +141,9 @@ def _best(
     for name in names:
         if name in free:
             return free[name]
+    named = [h for p, h in free.items() if patterns[0].search(p) and not _ABOUT.search(p)]
+    if len(named) == 1:  # "用户问题描述" beside "用户", which only tells who
+        return named[0]
     spoken = [h for p, h in free.items() if p in speakers]
     if spoken:
         return spoken[0]

@@ -1,0 +1,1 @@
+"""More ways to ask what a small set answers."""
