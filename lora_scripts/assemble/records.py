@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from lora_scripts.data.chat_format import ChatFormat, template_of
 from lora_scripts.data.clean import clean
 from lora_scripts.data.findings import Finder
 from lora_scripts.data.ledger import Finding, Ledger
-from lora_scripts.data.private.desensitize import desensitize_records
+from lora_scripts.data.private.desensitize import desensitize_records, desensitize_text
 from lora_scripts.data.private.pii import DEFAULT_TYPES
 from lora_scripts.data.reading.formats import iter_drafts, nothing_left
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.render import Document, preview_lines, render_prompt, render_records
 from lora_scripts.data.split import TRAINING, VALIDATION, Split
-from lora_scripts.errors import DataError
+from lora_scripts.errors import DataError, Problem
 from lora_scripts.messages import text
 from lora_scripts.models.text import check_base, load_tokenizer
 
@@ -59,17 +59,28 @@ class Survey:
     def take(self, path: str | Path, given: Given, *, held_out: bool | None = None) -> Iterator[Record]:
         """The records of ``path``, clean and without personal data; ``held_out`` as for ``Split.add``."""
         records = clean(iter_drafts(path, given.roles, given.columns, self.ledger), self.ledger)
-        for record in self.screen.records(records, self.ledger):
-            self.finder.add(record)
-            self.split.add(record, held_out=held_out)
-            yield record
+        try:
+            for record in self.screen.records(records, self.ledger):
+                self.finder.add(record)
+                self.split.add(record, held_out=held_out)
+                yield record
+        except DataError as error:
+            said = [Problem(_masked(p.text), p.where, _masked(p.fix)) for p in error.problems]
+            raise DataError(said) from None
 
     def decide(self) -> Any:
         """The side of each record taken; completes the ledger, which then adds up."""
         sides = self.split.decide(self.ledger)
         self.finder.tell(self.ledger)
         self.ledger.check_sum()
+        # names of speakers and columns are quoted there, and come from the files
+        self.ledger.findings = [replace(f, text=_masked(f.text)) for f in self.ledger.findings]
+        self.ledger.decisions = [replace(d, detail=_masked(d.detail)) for d in self.ledger.decisions]
         return sides
+
+
+def _masked(words: str) -> str:
+    return desensitize_text(words)[0]
 
 
 @dataclass(frozen=True, slots=True)

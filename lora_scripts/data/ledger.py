@@ -103,6 +103,8 @@ class Ledger:
         bins: The others, counted by reason.
         left_out: Their places, at most ``MOST_LISTED`` for each reason; ``unlisted`` counts the rest.
         distributions: Lengths and openings, made by ``findings.Finder``.
+        personal_data: Places (``file:line``, the first 1000) of what was taken out, by type.
+        personal_counts: How much that was, by type.
     """
 
     read: int = 0
@@ -113,6 +115,8 @@ class Ledger:
     findings: list[Finding] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     distributions: dict[str, dict[str, int]] = field(default_factory=dict)
+    personal_data: dict[str, list[str]] = field(default_factory=dict)
+    personal_counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def trained(self) -> int:
@@ -154,6 +158,9 @@ class Ledger:
             self.bins[reason] = self.bins.get(reason, 0) + count
         self.findings += other.findings
         self.decisions += other.decisions
+        for kind, count in other.personal_counts.items():
+            self.personal_counts[kind] = self.personal_counts.get(kind, 0) + count
+            self.personal_data.setdefault(kind, []).extend(other.personal_data.get(kind, []))
         for name, told in other.distributions.items():
             mine = self.distributions.setdefault(name, {})
             for key, count in told.items():

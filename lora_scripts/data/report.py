@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from lora_scripts.data.ledger import Finding, Ledger
 from lora_scripts.data.report_page import page, reason_words, sum_line
 from lora_scripts.messages import text
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 _FOLDED = 3  # findings of one kind from which the terminal shows the first alone
 
 
@@ -44,31 +41,29 @@ def summary(ledger: Ledger) -> list[tuple[str, str]]:
     return rows
 
 
-def write_report(ledger: Ledger, folder: str | Path, *, extra: Mapping[str, object] = _NOTHING) -> None:
+def write_report(ledger: Ledger, folder: str | Path) -> None:
     """Write ``data_report.json`` and a self-contained ``data_report.html`` into ``folder`` (made if absent).
 
     Args:
         ledger: The account.
         folder: Where to.
-        extra: More keys for the JSON (they may not shadow the ledger's), shown in the page; ``personal_data``
-            (type → count) gets a section of its own.
 
     Raises:
         OSError: The folder cannot be written.
-        ValueError: ``extra`` holds a key of the ledger.
     """
     told = counts(ledger)
     told["decisions"] = [asdict(d) for d in ledger.decisions]
     told["distributions"] = ledger.distributions
     told["left_out_records"] = [asdict(entry) for entry in ledger.left_out]
     told["left_out_unlisted"] = ledger.unlisted
-    if shadowed := set(extra) & set(told):
-        raise ValueError(f"extra holds {sorted(shadowed)}")
+    told["personal_data"] = {
+        kind: {"count": count, "places": ledger.personal_data[kind]} for kind, count in ledger.personal_counts.items()
+    }
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    body = json.dumps({**told, **extra}, ensure_ascii=False, indent=1, default=str)
+    body = json.dumps(told, ensure_ascii=False, indent=1)
     (target / "data_report.json").write_text(body + "\n", encoding="utf-8")
-    (target / "data_report.html").write_text(page(ledger, extra), encoding="utf-8")
+    (target / "data_report.html").write_text(page(ledger), encoding="utf-8")
 
 
 def _row(found: Finding, more: int) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def sum_line(ledger: Ledger) -> str:
     return text("data.report.sum", **values)
 
 
-def page(ledger: Ledger, extra: Mapping[str, object]) -> str:
+def page(ledger: Ledger) -> str:
     """The whole report as HTML, in the user's language."""
     title = escape(text("data.report.title"))
     sections = (
@@ -70,10 +70,9 @@ def page(ledger: Ledger, extra: Mapping[str, object]) -> str:
         _reasons(ledger),
         _lengths(ledger),
         _openings(ledger),
-        _personal(extra.get("personal_data")),
+        _personal(ledger.personal_counts),
         _files(ledger),
         _places(ledger),
-        _others(extra),
     )
     lang = "zh-CN" if language() == "zh" else "en"
     head = (
@@ -181,10 +180,10 @@ def _openings(ledger: Ledger) -> str:
     return f"<section><h2>{_say('openings')}</h2>{table}<p class=soft>{_say('openings_note')}</p></section>"
 
 
-def _personal(found: object) -> str:
-    if not isinstance(found, Mapping) or not found:
+def _personal(found: Mapping[str, int]) -> str:
+    if not found:
         return ""
-    rows = [(_kind(str(name)), int(count)) for name, count in sorted(found.items(), key=lambda item: -int(item[1]))]
+    rows = [(_kind(name), count) for name, count in sorted(found.items(), key=lambda item: -item[1])]
     table = _bars(_say("type"), rows)
     return f"<section><h2>{_say('personal_data')}</h2>{table}<p class=soft>{_say('personal_data_note')}</p></section>"
 
@@ -214,15 +213,6 @@ def _places(ledger: Ledger) -> str:
         notes += f" {_say('not_listed', count=ledger.unlisted, most=MOST_LISTED)}"
     table = _table(("where", "reason", "note"), rows)
     return f"<section><h2>{_head('left_out')}</h2>{table}<p class=soft>{notes}</p></section>"
-
-
-def _others(extra: Mapping[str, object]) -> str:
-    rows = [(str(key), _flat(value)) for key, value in extra.items() if key != "personal_data"]
-    return f"<section><h2>{_say('more_settings')}</h2>{_table(('what', 'note'), rows)}</section>" if rows else ""
-
-
-def _flat(value: object) -> str:
-    return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _bars(head: str, rows: Sequence[tuple[str, int]]) -> str:

@@ -379,7 +379,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "report.where": ("where", "位置"),
     "report.reason": ("reason", "原因"),
     "report.note": ("note", "说明"),
-    "report.what": ("what", "内容"),
     "report.fix": ("what to do", "怎么办"),
     "report.more": ("{count} more in data_report.json", "其余 {count} 条见 data_report.json"),
     "report.none": ("none", "无"),

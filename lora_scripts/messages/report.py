@@ -55,7 +55,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "按类型计数；本报告不含任何具体内容。",
     ),
     "type": ("type", "类型"),
-    "more_settings": ("Also recorded", "其他记录"),
     "not_listed": (
         "{count} more places are counted but not listed (at most {most} are kept for each reason)",
         "另有 {count} 处只计数、未列出（每种原因最多保留 {most} 处）",

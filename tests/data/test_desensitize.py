@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_scripts.data.ledger import Ledger
-from lora_scripts.data.private.desensitize import MARKS, Counts, desensitize_records, desensitize_text
+from lora_scripts.data.private.desensitize import MARKS, desensitize_records, desensitize_text
 from lora_scripts.data.private.pii import PII_TYPES, find_pii
 from lora_scripts.data.private.stand_ins import is_stand_in, stand_in
 from lora_scripts.data.records import Message, Record
@@ -141,15 +141,15 @@ def test_an_unknown_mode_and_a_pseudonym_without_key_are_refused_at_once(mode, k
 
 def test_records_are_masked_counted_and_one_finding_says_so():
     rows = [record("打13800138000行吗", "行", 1), record("无事", "好", 3), record("写a@b.cn", "打13900139000", 5)]
-    ledger, counts = Ledger(kept=3), Counts()
-    got = list(desensitize_records(rows, ledger, counts=counts))
+    ledger = Ledger(kept=3)
+    got = list(desensitize_records(rows, ledger))
     assert [[m.content for m in r.messages] for r in got] == [
         ["打[电话]行吗", "行"],
         ["无事", "好"],
         ["写[邮箱]", "打[电话]"],
     ]
-    assert counts.by_type == {"phone": 2, "email": 1}
-    assert counts.places == {"phone": ["a.txt:1", "a.txt:5"], "email": ["a.txt:5"]}
+    assert ledger.personal_counts == {"phone": 2, "email": 1}
+    assert ledger.personal_data == {"phone": ["a.txt:1", "a.txt:5"], "email": ["a.txt:5"]}
     assert [(f.severity, "phone 2, email 1" in f.text) for f in ledger.findings] == [("info", True)]
     assert ledger.kept == 3
 
@@ -178,8 +178,8 @@ def test_clean_records_pass_through_untouched_and_without_a_finding():
 
 @pytest.mark.parametrize("mode", ["mask", "pseudonym", "drop"])
 def test_no_value_is_left_in_records_counts_findings_or_notes(mode):
-    ledger, counts = Ledger(kept=1), Counts()
-    rows = list(desensitize_records([record(ALL, "答：" + ALL)], ledger, mode=mode, types=None, key="k", counts=counts))
-    seen = repr((rows, ledger, counts))
+    ledger = Ledger(kept=1)
+    rows = list(desensitize_records([record(ALL, "答：" + ALL)], ledger, mode=mode, types=None, key="k"))
+    seen = repr((rows, ledger))
     assert [v for v in VALUES.values() if v in seen] == []
-    assert sum(counts.by_type.values()) >= 2 * len(PII_TYPES)
+    assert sum(ledger.personal_counts.values()) >= 2 * len(PII_TYPES)

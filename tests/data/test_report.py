@@ -65,10 +65,9 @@ def ledger() -> Ledger:
 
 
 def test_the_report_adds_up_and_holds_no_texts(ledger: Ledger, tmp_path: Path) -> None:
-    write_report(ledger, tmp_path / "new", extra={"base_model": "<models>"})
+    write_report(ledger, tmp_path / "new")
     told = json.loads((tmp_path / "new" / "data_report.json").read_text("utf-8"))
     assert told["read"] == 4 == told["trained"] + told["validation"] + sum(told["left_out"].values())
-    assert told["base_model"] == "<models>"
     assert [(e["source"], e["reason"]) for e in told["left_out_records"]] == [
         ("f:3", "empty_answer"),
         ("f:5", "exact_duplicate"),
@@ -78,8 +77,6 @@ def test_the_report_adds_up_and_holds_no_texts(ledger: Ledger, tmp_path: Path) -
     assert {k: told[k] for k in counts(ledger)} == counts(ledger)
     page = (tmp_path / "new" / "data_report.html").read_text("utf-8")
     assert "4 read = 1 trained + 1 validation + 2 left out" in page
-    assert "&lt;models&gt;" in page
-    assert "<models>" not in page
     assert "秘密" not in page + json.dumps(told, ensure_ascii=False)
     assert "http" not in page
     assert "<script" not in page
@@ -91,7 +88,11 @@ def test_the_page_shows_every_part(ledger: Ledger, tmp_path: Path, monkeypatch: 
     ledger.distributions["openings"] = {"依据《…》第…条": 40, "您好": 3}
     ledger.findings.append(Finding("danger", "mojibake", "f:9", "有乱码", "请重新导出"))
     ledger.take_back("f:7", "too_long", "600")
-    write_report(ledger, tmp_path, extra={"personal_data": {"phone": 12, "id_card": 3, "newkind": 1}})
+    ledger.personal_counts = {"phone": 12, "id_card": 3, "newkind": 1}
+    ledger.personal_data = {"phone": ["f:1"], "id_card": ["f:2"], "newkind": ["f:2"]}
+    write_report(ledger, tmp_path)
+    told_json = json.loads((tmp_path / "data_report.json").read_text("utf-8"))
+    assert told_json["personal_data"]["phone"] == {"count": 12, "places": ["f:1"]}
     told = outline(tmp_path)
     words = " ".join(told.words)
     for part in (
@@ -149,11 +150,6 @@ def test_file_names_are_escaped_in_the_page(tmp_path: Path) -> None:
     page = (tmp_path / "data_report.html").read_text("utf-8")
     assert "<script" not in page
     assert "<img" not in page
-
-
-def test_extra_may_not_shadow_the_account(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="read"):
-        write_report(ledger, tmp_path, extra={"read": 0})
 
 
 def test_the_summary_names_sum_reasons_and_findings(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,6 @@ def desensitize_records(
     mode: str = "mask",
     types: Iterable[str] | None = DEFAULT_TYPES,
     key: str = "",
-    counts: Counts | None = None,
 ) -> Iterator[Record]:
     """The records without personal data, one by one; those that must go are put into the bin ``masked``.
 
@@ -163,22 +162,22 @@ def desensitize_records(
 
     Args:
         records: As cleaned.
-        ledger: Gets the left-out ones and, at the end, one finding with the counts.
+        ledger: Gets the left-out ones and, at the end, counts, places and a finding.
         mode: One of ``MODES``.
         types: Some of ``PII_TYPES``; None is all.
         key: For pseudonyms.
-        counts: Is filled, for the caller to print.
 
     Raises:
         ConfigError: An unknown mode or type, or no key; at once, not at the first record.
     """
     check_mode(mode, key)
-    return _clean_records(records, ledger, mode, check_types(types), key, Counts() if counts is None else counts)
+    return _clean_records(records, ledger, mode, check_types(types), key)
 
 
 def _clean_records(
-    records: Iterable[Record], ledger: Ledger, mode: str, types: frozenset[str], key: str, counts: Counts
+    records: Iterable[Record], ledger: Ledger, mode: str, types: frozenset[str], key: str
 ) -> Iterator[Record]:
+    counts = Counts()
     for record in records:
         messages, kinds = [], []
         for message in record.messages:
@@ -199,6 +198,9 @@ def _clean_records(
         ledger.take_back(record.source, "masked", note)
     if counts.by_type:
         ledger.findings.append(_summary(mode, counts))
+    for kind, count in counts.by_type.items():
+        ledger.personal_counts[kind] = ledger.personal_counts.get(kind, 0) + count
+        ledger.personal_data.setdefault(kind, []).extend(counts.places[kind])
 
 
 def _summary(mode: str, counts: Counts) -> Finding:
