@@ -119,7 +119,8 @@ def train_ours(given: dict[str, Any], steps: int) -> tuple[Probe, list[float], l
 
     from lora_scripts.adapters.inject import trainable
     from lora_scripts.assemble.parts import Inputs, build
-    from lora_scripts.assemble.records import Rendered, Rows
+    from lora_scripts.assemble.records import Rendered
+    from lora_scripts.assemble.survey import Rows
     from lora_scripts.config import Config
     from lora_scripts.data.ledger import Ledger
     from lora_scripts.training.loop import fit
@@ -130,7 +131,7 @@ def train_ours(given: dict[str, Any], steps: int) -> tuple[Probe, list[float], l
     inputs = Inputs(
         base=Path(given["base"]),
         tokenizer=cast(Any, SimpleNamespace(pad_token_id=given["pad_id"])),  # build asks it for nothing else
-        rows=Rows([], [], Ledger()),
+        rows=Rows(lambda: iter(()), Ledger(), ""),
         rendered=Rendered(documents(given), [], [], cast(Any, None), []),
         device="cpu",
         weights=torch.float32,

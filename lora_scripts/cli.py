@@ -73,7 +73,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
     report_dir: Annotated[Path, typer.Option(help=text("cli.report_dir"))] = Path("output/check"),
 ) -> None:
-    from lora_scripts.assemble.records import check_paths
+    from lora_scripts.assemble.survey import check_paths
     from lora_scripts.data.report import counts, summary, write_report
 
     ledger = check_paths(paths)

@@ -18,6 +18,7 @@ from lora_scripts.assemble.parts import Inputs, Parts
 from lora_scripts.assemble.records import prompt_of
 from lora_scripts.config import Config
 from lora_scripts.data.render import Document
+from lora_scripts.data.split import TRAINING
 from lora_scripts.errors import ProofError
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.evaluate.prove import Check, logits_of, proof_of, prove
@@ -134,7 +135,7 @@ def compare_answers(
 
 def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path) -> list[Check]:
     """The checks of proof.json, with the tokenizer that a server would load from the adapter's folder."""
-    record = next(r for r in inputs.rows.training if r.source == document.source)
+    record = next(r for r in inputs.rows.of(TRAINING) if r.source == document.source)
     fresh = load_tokenizer(run_dir)
     sent = prompt_of(record, fresh, config.system_prompt)
     return prove(

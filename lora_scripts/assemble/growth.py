@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lora_scripts.assemble.records import Given, Screen, Survey, read_rows
+from lora_scripts.assemble.survey import Given, Screen, Survey, read_rows
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.growing.endpoint import ask_endpoint
 from lora_scripts.data.growing.rules import Growth, Variant, augment_records, summary_lines, write_augmented
@@ -60,7 +60,7 @@ def augment(
 def training_records(path: Path) -> list[Record]:
     """The records that a run of this config, or of this data by the defaults, would train on."""
     if path.suffix.lower() in (".yaml", ".yml"):
-        return read_rows(load_config(path).config).training
+        return list(read_rows(load_config(path).config).of(TRAINING))
     keys = Config.model_fields
     survey = Survey(Split(keys["eval_ratio"].default, keys["seed"].default), Screen("mask"))
     records = list(survey.take(path, Given()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from transformers.pytorch_utils import Conv1D
 
 from lora_scripts.adapters.inject import inject, trainable
-from lora_scripts.assemble.records import Rendered, Rows, data_fingerprint, read_rows, render_rows
+from lora_scripts.assemble.records import Rendered, data_fingerprint, render_rows
+from lora_scripts.assemble.survey import Rows, read_rows
 from lora_scripts.config import Config
 from lora_scripts.errors import ModelError
 from lora_scripts.messages import text
@@ -141,7 +143,7 @@ def build(config: Config, inputs: Inputs) -> Parts:
 
 def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:
     rows = base.get_input_embeddings().weight.shape[0]
-    highest = max(max(d.input_ids) for d in [*inputs.rendered.training, *inputs.rendered.validation])
+    highest = max(max(d.input_ids) for d in chain(inputs.rendered.training, inputs.rendered.validation))
     if highest >= rows:
         raise ModelError("run.foreign_tokenizer", where=inputs.base, highest=highest, rows=rows)
 

@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from lora_scripts.assemble.records import PSEUDONYM_KEY
+from lora_scripts.assemble.survey import PSEUDONYM_KEY
 from lora_scripts.data.private.copies import desensitize_files
 from lora_scripts.data.private.desensitize import Counts
 from lora_scripts.data.private.pii import DEFAULT_TYPES, PII_TYPES

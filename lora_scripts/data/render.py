@@ -15,17 +15,15 @@ Learned is what the model has to say by itself: an answer, and the token that en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from lora_scripts.data.chat_format import ChatFormat, Tokenizer, ids_of, template_of
 from lora_scripts.data.records import Message, Record
 from lora_scripts.errors import DataError, Problem, problem
 from lora_scripts.messages import text
-
-__all__ = ["Document", "Rendering", "preview_lines", "render", "render_prompt", "render_records", "template_of"]
 
 POLICIES = ("stop", "drop", "cut_prompt")
 _BATCH = 1024  # records tokenised together: enough to keep the tokenizer's threads busy
@@ -122,21 +120,62 @@ def render_records(
     too_long: str = "stop",
     system_prompt: str = "",
 ) -> Rendering:
-    """Render many records in one pass.
+    """Render many records in one pass; see ``iter_documents``.
+
+    Raises:
+        DataError: As ``iter_documents``.
+    """
+    rendering = Rendering()
+    rendering.documents += iter_documents(
+        records, tokenizer, rendering, max_length=max_length, too_long=too_long, system_prompt=system_prompt
+    )
+    return rendering
+
+
+def iter_documents(
+    records: Iterable[Record],
+    tokenizer: Tokenizer,
+    account: Rendering,
+    *,
+    max_length: int | None = None,
+    too_long: str = "stop",
+    system_prompt: str = "",
+) -> Iterator[Document]:
+    """The documents of ``records``, one by one; some thousand are in memory at once.
 
     A record longer than ``max_length`` tokens is, by ``too_long``: ``stop`` — refused, all such records in one
     error; ``drop`` — left out and listed; ``cut_prompt`` — shortened at the beginning of the user's words, never in the
     answer or the template, and listed with the tokens it lost (left out where that is not enough).
-    ``system_prompt`` is given to each record that brings none.
+    ``system_prompt`` is given to each record that brings none. ``account`` is complete when the iterator has ended.
 
     Raises:
-        DataError: Records that cannot be rendered, or are too long under ``stop``; all of them at once.
+        DataError: Records that cannot be rendered, or are too long under ``stop``; all of them at once, at the end.
     """
     if too_long not in POLICIES:
         raise DataError("render.bad_policy", policy=too_long)
     form = template_of(tokenizer)
-    result = Rendering(notes=form.note.splitlines())
+    account.notes += form.note.splitlines()
     problems: list[Problem] = []
+    noted: Counter[str] = Counter()
+    stream = iter(records)
+    while batch := list(islice(stream, _BATCH)):
+        talks = _talks(batch, system_prompt.strip(), problems)
+        noted.update(_noted([talk for talk, _ in talks], form))
+        for (talk, source), document in zip(talks, _documents(talks, tokenizer, form), strict=True):
+            if isinstance(document, Problem):
+                problems.append(document)
+            elif max_length is None or len(document.input_ids) <= max_length:
+                yield document
+            elif too_long == "stop":
+                problems.append(problem("render.too_long", source, length=len(document.input_ids), limit=max_length))
+            elif shorter := _shorten(document, talk, max_length, too_long, tokenizer, form, account):
+                yield shorter
+    if problems:
+        raise DataError(problems)
+    account.notes += [text(f"render.note_{name}", count=count) for name, count in noted.items() if count]
+
+
+def _talks(records: Sequence[Record], system_prompt: str, problems: list[Problem]) -> list[tuple[_Talk, str]]:
     talks: list[tuple[_Talk, str]] = []
     for record in records:
         try:
@@ -144,24 +183,9 @@ def render_records(
         except DataError as error:
             problems += [Problem(p.text, record.source, p.fix) for p in error.problems]
             continue
-        talk.system = talk.system or system_prompt.strip()
+        talk.system = talk.system or system_prompt
         talks.append((talk, record.source))
-    for start in range(0, len(talks), _BATCH):
-        batch = talks[start : start + _BATCH]
-        for (talk, source), document in zip(batch, _documents(batch, tokenizer, form), strict=True):
-            if isinstance(document, Problem):
-                problems.append(document)
-            elif max_length is None or len(document.input_ids) <= max_length:
-                result.documents.append(document)
-            elif too_long == "stop":
-                length = len(document.input_ids)
-                problems.append(problem("render.too_long", source, length=length, limit=max_length))
-            else:
-                _shorten(document, talk, max_length, too_long, tokenizer, form, result)
-    if problems:
-        raise DataError(problems)
-    result.notes += _notes([talk for talk, _ in talks], form)
-    return result
+    return talks
 
 
 def _shorten(
@@ -171,15 +195,15 @@ def _shorten(
     too_long: str,
     tokenizer: Tokenizer,
     form: ChatFormat,
-    result: Rendering,
-) -> None:
+    account: Rendering,
+) -> Document | None:
     length = len(document.input_ids)
     shorter = _cut_prompt(talk, document.source, max_length, tokenizer, form) if too_long == "cut_prompt" else None
     if shorter is None:
-        result.too_long.append((document.source, length))
+        account.too_long.append((document.source, length))
     else:
-        result.documents.append(shorter)
-        result.cut.append((document.source, length - len(shorter.input_ids)))
+        account.cut.append((document.source, length - len(shorter.input_ids)))
+    return shorter
 
 
 def _cut_prompt(talk: _Talk, source: str, max_length: int, tokenizer: Tokenizer, form: ChatFormat) -> Document | None:
@@ -212,21 +236,18 @@ def _cut_prompt(talk: _Talk, source: str, max_length: int, tokenizer: Tokenizer,
     return best
 
 
-def _notes(talks: list[_Talk], form: ChatFormat) -> list[str]:
-    def forged(talk: _Talk) -> bool:
-        return bool(_spell(talk, form).breaks)
+def _noted(talks: list[_Talk], form: ChatFormat) -> dict[str, int]:
+    """How many conversations a note tells of, by note."""
 
     def thinks(talk: _Talk) -> bool:
         return "</think>" in form.strings.ask and any("</think>" in (answer or "") for _, answer in talk.turns)
 
-    tests: list[tuple[str, Callable[[_Talk], bool]]] = [
-        ("joined", lambda talk: talk.joined),
-        ("trailing", lambda talk: talk.trailing),
-        ("markers", forged),
-        ("thinking", thinks),
-    ]
-    counts = [(name, sum(map(test, talks))) for name, test in tests]
-    return [text(f"render.note_{name}", count=count) for name, count in counts if count]
+    return {
+        "joined": sum(talk.joined for talk in talks),
+        "trailing": sum(talk.trailing for talk in talks),
+        "markers": sum(bool(_spell(talk, form).breaks) for talk in talks),
+        "thinking": sum(map(thinks, talks)),
+    }
 
 
 def _talk(messages: Sequence[Message]) -> _Talk:
@@ -377,24 +398,3 @@ def _masked(at_cuts: list[list[int]], spelled: _Spelled, form: ChatFormat, sourc
         end = ids.index(form.end_id, begin) + 1  # the first one after the prompt: no answer can hold its id
         mask[begin:end] = [True] * (end - begin)
     return Document(ids, mask, source)
-
-
-def preview_lines(document: Document, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
-    """The document as runs of ``(text, learned)``, for printing in colour; joined they are the whole text.
-
-    A run ends only where the text so far decodes to whole characters.
-    """
-    decode = partial(tokenizer.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    ids, mask = document.input_ids, document.loss_mask
-    ends = [i for i in range(1, len(ids)) if mask[i] != mask[i - 1]]
-    whole = decode(ids)
-    runs: list[tuple[str, bool]] = []
-    done = 0
-    for end in ends:
-        so_far = decode(ids[:end])
-        if len(so_far) > done and whole.startswith(so_far):
-            runs.append((so_far[done:], mask[end - 1]))
-            done = len(so_far)
-    if whole[done:]:
-        runs.append((whole[done:], mask[-1]))
-    return runs

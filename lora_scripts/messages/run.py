@@ -5,6 +5,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "desensitize: off, so personal data in the records are trained on as they are",
         "desensitize: off，记录中的个人信息会原样用于训练",
     ),
+    "files_changed": (
+        "the files changed while they were read",
+        "读取过程中文件发生了变化",
+    ),
+    "files_changed.fix": ("start again when nobody writes to them", "请在没有程序写入这些文件时重新开始"),
     "types_left": (
         "personal data of these usual kinds stay as they are: {names}",
         "以下默认种类的个人信息不作处理：{names}",

@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from lora_scripts.data.preview import preview_lines
 from lora_scripts.data.records import Message, Record
-from lora_scripts.data.render import (
-    Document,
-    preview_lines,
-    render,
-    render_prompt,
-    render_records,
-    template_of,
-)
+from lora_scripts.data.render import Document, render, render_prompt, render_records, template_of
 from lora_scripts.errors import DataError
 
 # The published formats, in our own words.
