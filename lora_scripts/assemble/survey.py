@@ -101,13 +101,17 @@ class Screen:
     def records(self, records: Iterator[Record], ledger: Ledger) -> Iterator[Record]:
         """``records`` without personal data; the ledger tells how much was found."""
         if self.mode == "off":
-            ledger.findings.append(Finding("warning", "desensitize_off", "", text("run.desensitize_off")))
             return records
-        if left := [t for t in DEFAULT_TYPES if t not in self.types]:
-            said = text("run.types_left", names=" ".join(left))
-            ledger.findings.append(Finding("warning", "types_left", "desensitize_types", said))
         key = os.environ.get(PSEUDONYM_KEY, "")
         return desensitize_records(records, ledger, mode=self.mode, types=self.types, key=key)
+
+    def findings(self) -> list[Finding]:
+        """What the choice of mode and types leaves in the records."""
+        if self.mode == "off":
+            return [Finding("warning", "desensitize_off", "desensitize", text("run.desensitize_off"))]
+        left = [kind for kind in DEFAULT_TYPES if kind not in self.types]
+        said = text("run.types_left", names=" ".join(left))
+        return [Finding("warning", "types_left", "desensitize_types", said)] if left else []
 
 
 def survey_of(config: Config) -> tuple[Survey, Given]:
@@ -133,6 +137,7 @@ def read_rows(config: Config) -> Rows:
         DataError: The data are refused.
     """
     survey, given = survey_of(config)
+    survey.ledger.findings += survey.screen.findings()
     sources = sources_of(config)
     held: list[Record] | None = []
     digest = sha256()
@@ -162,12 +167,8 @@ def read_rows(config: Config) -> Rows:
 def _again(sources: Sequence[tuple[str, bool | None]], given: Given, screen: Screen) -> Iterator[Record]:
     """The same records once more; they are in the account already."""
     ledger = Ledger()
-
-    def drafts() -> Iterator[Any]:
-        for path, _ in sources:
-            yield from iter_drafts(path, given.roles, given.columns, ledger)
-
-    yield from screen.records(clean(drafts(), ledger), ledger)
+    for path, _ in sources:
+        yield from screen.records(clean(iter_drafts(path, given.roles, given.columns, ledger), ledger), ledger)
 
 
 def check_paths(paths: Sequence[Path]) -> Ledger:
@@ -181,6 +182,7 @@ def check_paths(paths: Sequence[Path]) -> Ledger:
         if path.suffix.lower() in (".yaml", ".yml"):
             config = load_config(path).config
             survey, given = survey_of(config)
+            survey.ledger.findings += survey.screen.findings()
             sources = sources_of(config)
         else:
             keys = Config.model_fields

@@ -25,9 +25,13 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache/documents"
 
 
-def test_a_large_set_trains_the_same_bytes_and_reports_the_same(config: MakeConfig, large: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"eval_data": "held_out"}], ids=["drawn validation", "validation of its own"])
+def test_a_large_set_trains_the_same_bytes_and_reports_the_same(
+    config: MakeConfig, large: Path, more: dict[str, str]
+) -> None:
     rows = write_rows(Path("rows/a.txt"), [*pairs(), ("我" * 200 + "？", "请看第一条。"), pairs()[0]])
-    keys = {"train_data_dir": str(rows.parent), "max_seq_length": 70, "too_long": "drop"}
+    write_rows(Path("held_out/a.txt"), [("仲裁要多久？", "四十五日。"), pairs()[1], ("调解收费吗？", "不收费。")])
+    keys = {"train_data_dir": str(rows.parent), "max_seq_length": 70, "too_long": "drop", **more}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(survey_room, "LARGE", 20_000)
         assert command("train", config(output_dir="held", **keys)).code == 0
@@ -38,7 +42,8 @@ def test_a_large_set_trains_the_same_bytes_and_reports_the_same(config: MakeConf
     assert metrics(Path("held")) == metrics(Path("streamed"))
     held, streamed = (json.loads(Path(f, "data_report.json").read_text("utf-8")) for f in ("held", "streamed"))
     assert held == streamed
-    assert held["left_out"] == {"exact_duplicate": 1, "too_long": 1}
+    asked = {"asked_in_training": 1} if more else {}
+    assert held["left_out"] == {"exact_duplicate": 1, "too_long": 1, **asked}
 
 
 def test_a_second_start_takes_the_documents_from_the_disk_and_other_settings_do_not(
