@@ -69,6 +69,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这个文件或文件夹的名称含有个人信息，名称未改",
     ),
     "finding.file_name.fix": ("rename the copy before you pass it on", "转交前请给副本改名"),
+    "finding.plain_marks": (
+        "the encoding of this file holds no Chinese: marks are written like [phone], in place of pseudonyms too",
+        "该文件的编码不含中文：标记写作 [phone] 一类，假名也改为这种标记",
+    ),
+    "finding.plain_marks.fix": (
+        "save the file as UTF-8 first, if that is not wanted",
+        "如不需要这样，请先把文件另存为 UTF-8",
+    ),
     "finding.hidden_files": ("{count} hidden files were not copied", "{count} 个隐藏文件没有复制"),
     "finding.sheet_parts": (
         "the workbook was written anew: pictures, charts and computed values may be missing in the copy",

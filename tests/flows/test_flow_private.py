@@ -137,3 +137,12 @@ def test_variants_train_but_never_validate_and_hold_no_value(config: MakeConfig,
     assert both["trained"] >= json.loads(alone.out)["trained"] + 20
     refused(command("augment", rows, rows.parent / "more.jsonl"), 2, "of this name already")
     refused(command("augment", rows, "other.jsonl", "--endpoint", "http://127.0.0.1:9"), 2, "--model")
+
+
+def test_a_file_whose_encoding_holds_no_chinese_says_how_it_was_marked(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_bytes(f"question,answer\ncaf\xe9 tel {VALUES[1]}?,no\n".encode("latin-1"))
+    said = command("desensitize", source, tmp_path / "b.csv")
+    assert said.code == 0, said.words
+    assert b"[phone]" in (tmp_path / "b.csv").read_bytes()
+    assert "holds no Chinese" in said.words

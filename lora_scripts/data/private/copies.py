@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lora_scripts.data.ledger import Finding
-from lora_scripts.data.private.desensitize import Counts, check_mode
+from lora_scripts.data.private.desensitize import ASCII_MARKS, Counts, check_mode
 from lora_scripts.data.private.file_kinds import WRITERS, Pass, safe_text
 from lora_scripts.data.private.pii import DEFAULT_TYPES, check_types
 from lora_scripts.errors import DataError, Problem, UsageError, problem
@@ -120,6 +120,9 @@ def _write_all(
         for kind, where in job.hits:
             counts.add(kind, where)
         _warn_of_name(inside.as_posix() if inside.parts else path.name, name, counts)
+        if job.marks is ASCII_MARKS:
+            key_of = "desensitize.finding.plain_marks"
+            counts.findings.append(Finding("warning", "plain_marks", name, text(key_of), fix_for(key_of)))
         if path.suffix.lower() == ".xlsx":
             counts.findings.append(Finding("info", "sheet_parts", name, text("desensitize.finding.sheet_parts")))
     if problems:
