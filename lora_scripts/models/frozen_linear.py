@@ -1,8 +1,8 @@
 """Linear layers whose weights do not train, multiplied by oneDNN on a CPU.
 
 torch multiplies float32 matrices by MKL, which knows AMD's processors badly: oneDNN, which torch carries too, does the
-same product in 5 to 50 % less time there, and an answer of one token at a time gains most. The result is the same but
-for the order of summation. Shapes: … leading dimensions, I inner and O outer features.
+same product faster there (bench/onednn.py), and an answer of one token at a time gains most. The result is the same
+but for the order of summation. Shapes: … leading dimensions, I inner and O outer features.
 """
 
 from __future__ import annotations
