@@ -5,6 +5,7 @@ Shapes: T tokens of a flat row, B documents padded to L tokens, N learned tokens
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class TextTask:
     """Next-token loss on the learned tokens of rendered documents.
 
     ``flat`` lays the documents of a micro-batch end to end without padding, for a model whose attention is
-    set to ``models.attention.FLAT``; otherwise they are padded on the right. With ``head`` the head runs at learned
-    positions only.
+    set to ``models.attention.FLAT``; otherwise they are padded on the right. Flat, or with ``head``, the head runs at
+    learned positions only.
     """
 
     model: PreTrainedModel
@@ -119,7 +120,11 @@ class TextTask:
             if self.head:
                 hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
                 return head_cross_entropy(hidden[rows, columns], self.head, targets_N)
-            return summed_cross_entropy(self.model(**inputs, use_cache=False).logits[rows, columns], targets_N)
+            if self.flat and "logits_to_keep" in inspect.signature(self.model.forward).parameters:
+                logits_NV = self.model(**inputs, use_cache=False, logits_to_keep=columns).logits[0]
+            else:
+                logits_NV = self.model(**inputs, use_cache=False).logits[rows, columns]
+            return summed_cross_entropy(logits_NV, targets_N)
 
     def _flat_row(self, documents: Sequence[Document]) -> tuple[dict[str, Any], Tensor, Tensor]:
         """The model's arguments, and where in its output the learned tokens are predicted: rows and columns."""

@@ -109,6 +109,26 @@ def test_loss_and_every_adapter_gradient_equal_padded_peft(name: str, short_cuts
         assert (gradient - wanted[parameter_name]).abs().max() <= 1e-5 * scale, parameter_name
 
 
+def test_recomputing_activations_changes_no_gradient() -> None:
+    """The last layer is computed again in the backward pass, and then too only at the rows that are read."""
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        base = AutoModelForCausalLM.from_config(ARCHITECTURES["llama"], attn_implementation="eager").float()
+        model = inject(base, targets=find_targets(base, "all-linear"), rank=4, alpha=8, dropout=0.0, base="x", seed=0)
+        head, last = frozen_head(base), last_layer(base)
+        assert head and last
+        model.train()
+        base.set_attn_implementation(FLAT)
+        if recompute:
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        task = TextTask(base, _documents(), flat=True, head=head, last_layer=last)
+        task.backward(range(4), 1 / task.count(range(4)))
+        found.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert len(found[0]) == len(found[1]) > 0
+    assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(*found, strict=True))
+
+
 def test_a_model_that_ignores_the_borders_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(ARCHITECTURES["llama"]).float()
