@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from lora_scripts.adapters.files import load_adapter as load_adapter
     from lora_scripts.assemble import train as train
     from lora_scripts.config import Config as Config
-    from lora_scripts.data.private.pii import PiiSpan as PiiSpan
-    from lora_scripts.data.private.pii import find_pii as find_pii
+    from lora_scripts.data.pii.find import PiiSpan as PiiSpan
+    from lora_scripts.data.pii.find import find_pii as find_pii
     from lora_scripts.data.reading.formats import Reading as Reading
     from lora_scripts.data.reading.formats import read_records as read_records
     from lora_scripts.data.records import Message as Message
@@ -23,10 +23,10 @@ _WHERE = {
     "Config": "config",
     "Document": "data.render",
     "Message": "data.records",
-    "PiiSpan": "data.private.pii",
+    "PiiSpan": "data.pii.find",
     "Reading": "data.reading.formats",
     "Record": "data.records",
-    "find_pii": "data.private.pii",
+    "find_pii": "data.pii.find",
     "load_adapter": "adapters.files",
     "read_records": "data.reading.formats",
     "render": "data.render",

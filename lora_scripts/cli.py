@@ -117,13 +117,13 @@ def desensitize(
     types: Annotated[str | None, typer.Option(help=text("cli.desensitize_types"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
 ) -> None:
-    from lora_scripts.assemble.private import account_lines, desensitize_copy
+    from lora_scripts.assemble.desensitize import account_lines, desensitize_copy
 
     counts = desensitize_copy(source, target, mode=mode, types=types)
     if as_json:
         _say(json.dumps({"personal_data": counts.by_type, "places": counts.places}, ensure_ascii=False))
         return
-    for line in account_lines(counts):
+    for line in account_lines(counts, mode):
         _say(line)
     _say(text("cli.desensitized_in", path=target))
 
@@ -138,10 +138,10 @@ def augment(
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help=text("cli.endpoint"))] = None,
     model: Annotated[str | None, typer.Option(help=text("cli.endpoint_model"))] = None,
 ) -> None:
-    from lora_scripts.assemble import growth
+    from lora_scripts.assemble.augment import write_variants
 
     console = _console()
-    lines = growth.augment(
+    lines = write_variants(
         path,
         target,
         per_record=per_record,

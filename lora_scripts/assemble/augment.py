@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lora_scripts.assemble.survey import Given, Screen, Survey, read_rows
-from lora_scripts.config import Config, load_config
-from lora_scripts.data.growing.endpoint import ask_endpoint
-from lora_scripts.data.growing.rules import Growth, Variant, augment_records, summary_lines, write_augmented
-from lora_scripts.data.private.desensitize import desensitize_text
-from lora_scripts.data.records import Record
-from lora_scripts.data.split import TRAINING, Split
+from lora_scripts.assemble.survey import rows_of, survey_of
+from lora_scripts.data.augment.endpoint import ask_endpoint
+from lora_scripts.data.augment.rules import Growth, Variant, augment_records, summary_lines, write_augmented
+from lora_scripts.data.pii.desensitize import desensitize_text
+from lora_scripts.data.split import TRAINING
 from lora_scripts.errors import UsageError
 
 
-def augment(
+def write_variants(
     path: Path,
     target: Path,
     *,
@@ -36,7 +34,7 @@ def augment(
     """
     if (endpoint is None) != (model is None):
         raise UsageError("augment.endpoint_and_model")
-    records = training_records(path)
+    records = list(rows_of(survey_of(path)).of(TRAINING))
     growth = Growth()
 
     def variants() -> Iterator[Variant]:
@@ -55,13 +53,3 @@ def augment(
 
     write_augmented(target, variants(), growth)
     return summary_lines(growth)
-
-
-def training_records(path: Path) -> list[Record]:
-    """The records that a run of this config, or of this data by the defaults, would train on."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return list(read_rows(load_config(path).config).of(TRAINING))
-    keys = Config.model_fields
-    survey = Survey(Split(keys["eval_ratio"].default, keys["seed"].default), Screen("mask"))
-    records = list(survey.take(path, Given()))
-    return [record for record, side in zip(records, survey.decide(), strict=True) if side == TRAINING]

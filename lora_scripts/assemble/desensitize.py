@@ -7,9 +7,9 @@ import secrets
 from pathlib import Path
 
 from lora_scripts.assemble.survey import PSEUDONYM_KEY
-from lora_scripts.data.private.copies import desensitize_files
-from lora_scripts.data.private.desensitize import Counts
-from lora_scripts.data.private.pii import DEFAULT_TYPES, PII_TYPES
+from lora_scripts.data.pii.copies import desensitize_files
+from lora_scripts.data.pii.desensitize import Counts
+from lora_scripts.data.pii.find import DEFAULT_TYPES, PII_TYPES
 from lora_scripts.messages import text
 
 
@@ -26,10 +26,12 @@ def desensitize_copy(source: Path, target: Path, *, mode: str, types: str | None
     return desensitize_files(source, target, mode=mode, types=[name.strip() for name in wanted], key=key)
 
 
-def account_lines(counts: Counts) -> list[str]:
+def account_lines(counts: Counts, mode: str) -> list[str]:
     """How much was found of which type, and remarks; never a value."""
     lines = [
         text("cli.found_type", type=kind, count=counts.by_type[kind]) for kind in PII_TYPES if kind in counts.by_type
     ]
     lines += [f"{f.where}: {f.text}" if f.where else f.text for f in counts.findings]
+    if mode == "pseudonym" and not os.environ.get(PSEUDONYM_KEY):
+        lines.append(text("cli.random_key"))
     return lines or [text("cli.found_nothing")]

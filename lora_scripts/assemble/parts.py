@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lora_scripts.adapters.inject import inject, trainable
 from lora_scripts.assemble.records import Rendered, data_fingerprint, render_rows
-from lora_scripts.assemble.survey import Rows, read_rows
+from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.errors import ModelError
 from lora_scripts.messages import text
@@ -82,7 +82,7 @@ def gather(config: Config) -> Inputs:
         DataError: The data are refused.
     """
     base = check_base(config.base_model)
-    rows = read_rows(config)
+    rows = rows_of(survey_for(config))
     tokenizer = load_tokenizer(base)
     rendered = render_rows(rows, tokenizer, config)
     device, notes = resolve_device(config.device)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from lora_scripts.assemble.survey import Rows, read_rows
+from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
+from lora_scripts.data import chat_format, render
 from lora_scripts.data.chat_format import ChatFormat, template_of
 from lora_scripts.data.ledger import Finding
 from lora_scripts.data.preview import preview_lines
@@ -71,9 +73,14 @@ def _render_side(rows: Rows, side: int, tokenizer: Any, config: Config, notes: l
     }
     documents: Sequence[Document]
     if rows.large:
-        spelled = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else str(tokenizer.name_or_path)
-        template = template_of(tokenizer).template
-        key = cache_key(content=rows.content, side=side, tokenizer=spelled, template=template, **settings)
+        key = cache_key(
+            content=rows.content,
+            side=side,
+            tokenizer=tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else tokenizer.get_vocab(),
+            template=template_of(tokenizer).template,
+            code=[inspect.getsource(room) for room in (render, chat_format)],
+            **settings,
+        )
         documents = cached_documents(key, make, account=account, say=notes.append)
         if isinstance(documents, CachedDocuments):
             rendering = Rendering(**documents.account)
@@ -117,7 +124,7 @@ def data_fingerprint(rendered: Rendered) -> str:
 def preview_records(config: Config, count: int) -> Iterator[tuple[str, list[tuple[str, bool]], int, int]]:
     """The first ``count`` training records as the model sees them: source, (text, learned) runs, learned, total."""
     tokenizer = load_tokenizer(check_base(config.base_model))
-    rows = read_rows(config)
+    rows = rows_of(survey_for(config))
     for document in render_rows(rows, tokenizer, config).training[:count]:
         pieces = preview_lines(document, tokenizer)
         yield document.source, pieces, sum(document.loss_mask), len(document.input_ids)

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.clean import clean
 from lora_scripts.data.findings import Finder
 from lora_scripts.data.ledger import Finding, Ledger
-from lora_scripts.data.private.desensitize import desensitize_records, desensitize_text
-from lora_scripts.data.private.pii import DEFAULT_TYPES
+from lora_scripts.data.pii.desensitize import desensitize_records, desensitize_text
+from lora_scripts.data.pii.find import DEFAULT_TYPES
 from lora_scripts.data.reading.formats import iter_drafts, nothing_left
 from lora_scripts.data.records import Record
-from lora_scripts.data.split import LEFT_OUT, VALIDATION, Split
+from lora_scripts.data.split import LEFT_OUT, Split
 from lora_scripts.errors import DataError, Problem
 from lora_scripts.messages import text
 
@@ -45,42 +47,6 @@ class Rows:
     def of(self, side: int) -> Iterator[Record]:
         """The records of one side."""
         return (record for record, its in self.sided() if its == side)
-
-
-@dataclass(slots=True)
-class Survey:
-    """What is learned of records while they stream by: sides, findings, personal data. None of them is held."""
-
-    split: Split
-    screen: Screen
-    ledger: Ledger = field(default_factory=Ledger)
-    finder: Finder = field(default_factory=Finder)
-
-    def take(self, path: str | Path, given: Given, *, held_out: bool | None = None) -> Iterator[Record]:
-        """The records of ``path``, clean and without personal data; ``held_out`` as for ``Split.add``."""
-        records = clean(iter_drafts(path, given.roles, given.columns, self.ledger), self.ledger)
-        try:
-            for record in self.screen.records(records, self.ledger):
-                self.finder.add(record)
-                self.split.add(record, held_out=held_out)
-                yield record
-        except DataError as error:
-            said = [Problem(_masked(p.text), p.where, _masked(p.fix)) for p in error.problems]
-            raise DataError(said) from None
-
-    def decide(self) -> Any:
-        """The side of each record taken; completes the ledger, which then adds up."""
-        sides = self.split.decide(self.ledger)
-        self.finder.tell(self.ledger)
-        self.ledger.check_sum()
-        # names of speakers and columns are quoted there, and come from the files
-        self.ledger.findings = [replace(f, text=_masked(f.text)) for f in self.ledger.findings]
-        self.ledger.decisions = [replace(d, detail=_masked(d.detail)) for d in self.ledger.decisions]
-        return sides
-
-
-def _masked(words: str) -> str:
-    return desensitize_text(words)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,61 +80,124 @@ class Screen:
         return [Finding("warning", "types_left", "desensitize_types", said)] if left else []
 
 
-def survey_of(config: Config) -> tuple[Survey, Given]:
-    """The survey that a run of this config makes, and what it says about the files."""
+@dataclass(slots=True)
+class Survey:
+    """What is learned of records while they stream by: sides, findings, personal data. None of them is held.
+
+    ``sources`` are the paths to read, each with what it says about validation (see ``Split.add``).
+    """
+
+    sources: Sequence[tuple[str | Path, bool | None]]
+    given: Given
+    screen: Screen
+    split: Split
+    ledger: Ledger = field(default_factory=Ledger)
+    finder: Finder = field(default_factory=Finder)
+
+    def records(self) -> Iterator[Record]:
+        """The records of all sources, clean and without personal data.
+
+        Raises:
+            DataError: The data are refused, or a source holds nothing.
+        """
+        self.ledger.findings += self.screen.findings()
+        for path, held_out in self.sources:
+            try:
+                for record in self.again(path, self.ledger):
+                    self.finder.add(record)
+                    self.split.add(record, held_out=held_out)
+                    yield record
+            except DataError as error:
+                said = [Problem(_masked(p.text), p.where, _masked(p.fix)) for p in error.problems]
+                raise DataError(said) from None
+            if not self.ledger.kept:
+                raise nothing_left(Path(path), self.ledger)
+
+    def again(self, path: str | Path, ledger: Ledger) -> Iterator[Record]:
+        """The records of one source, with an account of their own."""
+        drafts = iter_drafts(path, self.given.roles, self.given.columns, ledger)
+        return self.screen.records(clean(drafts, ledger), ledger)
+
+    def decide(self) -> NDArray[np.int8]:
+        """The side of each record; completes the ledger, which then adds up."""
+        sides = self.split.decide(self.ledger)
+        self.finder.tell(self.ledger)
+        self.ledger.check_sum()
+        # names of speakers and columns are quoted there, and come from the files
+        self.ledger.findings = [replace(f, text=_masked(f.text)) for f in self.ledger.findings]
+        self.ledger.decisions = [replace(d, detail=_masked(d.detail)) for d in self.ledger.decisions]
+        return sides
+
+
+def _masked(words: str) -> str:
+    return desensitize_text(words)[0]
+
+
+def survey_of(path: Path) -> Survey:
+    """The survey that a run of this config file would make; of data without a config, by the defaults."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return survey_for(load_config(path).config)
+    keys = Config.model_fields
+    split = Split(keys["eval_ratio"].default, keys["seed"].default)
+    return Survey([(path, None)], Given(), Screen(keys["desensitize"].default), split)
+
+
+def survey_for(config: Config) -> Survey:
+    """The survey that a run of this config makes."""
     roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
     columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
     screen = Screen(config.desensitize, config.desensitize_types or DEFAULT_TYPES)
-    ratio = 0.0 if config.eval_data else config.eval_ratio
-    return Survey(Split(ratio, config.seed), screen), Given(roles, columns)
-
-
-def sources_of(config: Config) -> list[tuple[str, bool | None]]:
-    """The paths that a config names, each with what it says about validation (see ``Split.add``)."""
     if config.eval_data:
-        return [(config.data_path, False), (config.eval_data, True)]
-    return [(config.data_path, None)]
+        sources: list[tuple[str | Path, bool | None]] = [(config.data_path, False), (config.eval_data, True)]
+        return Survey(sources, Given(roles, columns), screen, Split(0.0, config.seed))
+    return Survey([(config.data_path, None)], Given(roles, columns), screen, Split(config.eval_ratio, config.seed))
 
 
-def read_rows(config: Config) -> Rows:
-    """Read, clean, desensitise and split what the config names.
+def rows_of(survey: Survey) -> Rows:
+    """Read, clean, desensitise and split.
 
     Raises:
-        DataError: The data are refused.
+        DataError: The data are refused, or every validation question is trained too.
     """
-    survey, given = survey_of(config)
-    survey.ledger.findings += survey.screen.findings()
-    sources = sources_of(config)
     held: list[Record] | None = []
-    digest = sha256()
-    for path, held_out in sources:
-        for record in survey.take(path, given, held_out=held_out):
-            digest.update(repr([(m.role, m.content) for m in record.messages]).encode("utf-8", "surrogatepass"))
-            if held is not None:
-                held.append(record)
-                held = held if len(held) <= LARGE else None
-        if not survey.ledger.kept:
-            raise nothing_left(Path(path), survey.ledger)
+    content = sha256()
+    for record in survey.records():
+        content.update(_bytes(record))
+        if held is not None:
+            held.append(record)
+            held = held if len(held) <= LARGE else None
     sides = survey.decide()
-    digest.update(sides.tobytes())
-    if config.eval_data and not (sides == VALIDATION).any():
-        raise DataError("run.no_validation_left", where=config.eval_data)
+    for path, held_out in survey.sources:
+        if held_out and not survey.ledger.validation:
+            raise DataError("run.no_validation_left", where=path)
 
     def sided() -> Iterator[tuple[Record, int]]:
-        records = iter(held) if held is not None else _again(sources, given, survey.screen)
-        try:
-            yield from ((record, int(side)) for record, side in zip(records, sides, strict=True) if side != LEFT_OUT)
-        except ValueError as error:
-            raise DataError("run.files_changed", where=config.data_path) from error
+        records = iter(held) if held is not None else _same_again(survey, len(sides), content.digest())
+        yield from ((record, int(side)) for record, side in zip(records, sides, strict=True) if side != LEFT_OUT)
 
-    return Rows(sided, survey.ledger, digest.hexdigest(), held is None)
+    return Rows(sided, survey.ledger, sha256(content.digest() + sides.tobytes()).hexdigest(), held is None)
 
 
-def _again(sources: Sequence[tuple[str, bool | None]], given: Given, screen: Screen) -> Iterator[Record]:
-    """The same records once more; they are in the account already."""
-    ledger = Ledger()
-    for path, _ in sources:
-        yield from screen.records(clean(iter_drafts(path, given.roles, given.columns, ledger), ledger), ledger)
+def _bytes(record: Record) -> bytes:
+    return repr([(m.role, m.content) for m in record.messages]).encode("utf-8", "surrogatepass")
+
+
+def _same_again(survey: Survey, count: int, content: bytes) -> Iterator[Record]:
+    """The ``count`` records of ``survey`` once more; they are in its account already.
+
+    Raises:
+        DataError: They are not the same ones; where some are missing or changed, at the end.
+    """
+    ledger, seen, left = Ledger(), sha256(), count
+    for path, _ in survey.sources:
+        for record in survey.again(path, ledger):
+            left -= 1
+            if left < 0:
+                break
+            seen.update(_bytes(record))
+            yield record
+    if left or seen.digest() != content:
+        raise DataError("run.files_changed", where=survey.sources[0][0])
 
 
 def check_paths(paths: Sequence[Path]) -> Ledger:
@@ -179,20 +208,9 @@ def check_paths(paths: Sequence[Path]) -> Ledger:
     """
     whole = Ledger()
     for path in paths:
-        if path.suffix.lower() in (".yaml", ".yml"):
-            config = load_config(path).config
-            survey, given = survey_of(config)
-            survey.ledger.findings += survey.screen.findings()
-            sources = sources_of(config)
-        else:
-            keys = Config.model_fields
-            survey = Survey(Split(keys["eval_ratio"].default, keys["seed"].default), Screen("mask"))
-            given, sources = Given(), [(str(path), None)]
-        for source, held_out in sources:
-            for _ in survey.take(source, given, held_out=held_out):
-                pass
+        survey = survey_of(path)
+        for _ in survey.records():
+            pass
         survey.decide()
-        if not survey.ledger.kept:
-            raise nothing_left(path, survey.ledger)
         whole.absorb(survey.ledger)
     return whole

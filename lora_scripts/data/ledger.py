@@ -8,27 +8,6 @@ from dataclasses import dataclass, field
 from lora_scripts.errors import LoraScriptsError
 
 MOST_LISTED = 10_000  # places kept per reason; the counts stay exact beyond it
-# Why a record may be left out. The names are public: scripts read them in ``check --json``.
-REASONS = (
-    "exact_duplicate",
-    "near_duplicate",
-    "empty_question",
-    "empty_answer",
-    "placeholder_answer",
-    "orphan_question",
-    "orphan_answer",
-    "misplaced_system",
-    "too_long",
-    "masked",
-    "unreadable",
-    "refused",
-    "no_pair",
-    "not_text",
-    "tool_calls",
-    "unknown_role",
-    "asked_in_training",
-    "seed_in_validation",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -25,27 +24,7 @@ _FORM, _FEW = 20, 3  # likeness but for figures in more than one of 20 records i
 _DRAWN, _SYNTHETIC, _TRAINS, _VALIDATES = range(4)
 
 Bits = NDArray[np.bool_]
-Hashes = NDArray[np.uint64]
 Pairs = NDArray[np.int64]
-
-
-def split_records(
-    records: Sequence[Record], ratio: float, seed: int = 0, ledger: Ledger | None = None
-) -> tuple[list[Record], list[Record]]:
-    """``(training, validation)``, both in the order of ``records``; see ``Split`` for what decides.
-
-    Args:
-        records: What was kept.
-        ratio: Wanted share of validation, 0 to below 1.
-        seed: Another seed, another split.
-        ledger: Where given, it is told what ``Split.decide`` tells.
-    """
-    split = Split(ratio, seed)
-    for record in records:
-        split.add(record)
-    sides = split.decide(ledger)
-    training = [r for r, side in zip(records, sides, strict=True) if side == TRAINING]
-    return training, [r for r, side in zip(records, sides, strict=True) if side == VALIDATION]
 
 
 class Split:

@@ -32,6 +32,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "个人信息种类，逗号分隔，或 all；不给则为训练时打码的十种",
     ),
     "found_type": ("{type}: {count}", "{type}：{count}"),
+    "random_key": (
+        "no LORA_SCRIPTS_PSEUDONYM_KEY is set: another copy will get other pseudonyms for the same values",
+        "未设置 LORA_SCRIPTS_PSEUDONYM_KEY：另做一份副本时，同样的值会得到不同的假名",
+    ),
     "found_nothing": ("no personal data found", "没有发现个人信息"),
     "desensitized_in": ("the copy is in {path}", "副本在 {path}"),
     "augment": (

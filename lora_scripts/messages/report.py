@@ -19,7 +19,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "note_asked": ("asked in training too, or almost the same as a trained record", "训练数据里也有，或几乎相同"),
     "reason.near_duplicate": ("near duplicate", "近似重复"),
     "reason.masked": ("personal data, left out", "含个人信息，已剔除"),
-    "reason.refused": ("refused by a rule", "按规则拒收"),
     "reason.seed_in_validation": ("made from a validation record", "由验证记录改写"),
     # the terminal
     "folded": (

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_scripts.data.clean import normal
-from lora_scripts.data.growing.rules import (
+from lora_scripts.data.augment.rules import (
     Growth,
     Variant,
     augment_records,
@@ -18,7 +17,8 @@ from lora_scripts.data.growing.rules import (
     unfaithful,
     write_augmented,
 )
-from lora_scripts.data.growing.wordings import asks, language_of
+from lora_scripts.data.augment.wordings import asks, language_of
+from lora_scripts.data.clean import normal
 from lora_scripts.data.reading.formats import read_records
 from lora_scripts.data.records import Message, Record
 from lora_scripts.errors import DataError, UsageError

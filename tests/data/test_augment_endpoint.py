@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lora_scripts.data.growing.endpoint import ask_endpoint
-from lora_scripts.data.growing.rules import Growth, summary_lines, write_augmented
+from lora_scripts.data.augment.endpoint import ask_endpoint
+from lora_scripts.data.augment.rules import Growth, summary_lines, write_augmented
 from lora_scripts.data.records import Message, Record
 from lora_scripts.errors import LoraScriptsError, UsageError
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_scripts.data.ledger import Ledger
-from lora_scripts.data.private.desensitize import MARKS, desensitize_records, desensitize_text
-from lora_scripts.data.private.pii import PII_TYPES, find_pii
-from lora_scripts.data.private.stand_ins import is_stand_in, stand_in
+from lora_scripts.data.pii.desensitize import MARKS, desensitize_records, desensitize_text
+from lora_scripts.data.pii.find import PII_TYPES, find_pii
+from lora_scripts.data.pii.stand_ins import is_stand_in, stand_in
 from lora_scripts.data.records import Message, Record
 from lora_scripts.errors import ConfigError
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lora_scripts.data.private import copies as module
-from lora_scripts.data.private.copies import desensitize_files
+from lora_scripts.data.pii import copies as module
+from lora_scripts.data.pii.copies import desensitize_files
 from lora_scripts.errors import ConfigError, DataError, LoraScriptsError, UsageError
 
 SECRETS = ["11010519491231002X", "13800138000", "li.lei_secret@example.com", "6222021234567890128", "E12345678"]

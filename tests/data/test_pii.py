@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_scripts.data.private.pii import DEFAULT_TYPES, PII_TYPES, find_pii
+from lora_scripts.data.pii.find import DEFAULT_TYPES, PII_TYPES, find_pii
 from lora_scripts.errors import ConfigError
 
 

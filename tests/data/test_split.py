@@ -8,7 +8,18 @@ import pytest
 from lora_scripts.data.clean import normal
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.records import Message, Record
-from lora_scripts.data.split import LEFT_OUT, TRAINING, VALIDATION, Split, split_records
+from lora_scripts.data.split import LEFT_OUT, TRAINING, VALIDATION, Split
+
+
+def split_records(
+    rows: list[Record], ratio: float, seed: int = 0, ledger: Ledger | None = None
+) -> tuple[list[Record], list[Record]]:
+    """(training, validation) of a list."""
+    split = Split(ratio, seed)
+    for row in rows:
+        split.add(row)
+    sides = split.decide(ledger)
+    return tuple([r for r, its in zip(rows, sides, strict=True) if its == wanted] for wanted in (TRAINING, VALIDATION))
 
 
 def pair(question: str, answer: str = "a", source: str = "f:1", synthetic: bool = False) -> Record:

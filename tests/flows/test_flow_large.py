@@ -75,20 +75,24 @@ def test_no_value_of_personal_data_is_in_the_cache(config: MakeConfig, large: Pa
     assert not [file for file in large.iterdir() if b"13800138000" in file.read_bytes()]
 
 
-def test_files_that_change_between_two_readings_stop_the_run(
-    config: MakeConfig, large: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "now", [pairs(0, 20), [*pairs(0, 23), ("换了吗？", "换了一条。")], [*pairs(), ("多了吗？", "多了。")]]
+)
+def test_files_that_change_between_two_readings_stop_the_run_and_leave_nothing_in_the_cache(
+    config: MakeConfig, large: Path, monkeypatch: pytest.MonkeyPatch, now: list[tuple[str, str]]
 ) -> None:
     rows = write_rows(Path("rows/a.txt"), pairs())
     real = records_room.cache_key
 
     def change(**parts: object) -> str:
-        write_rows(rows, pairs(0, 20))
+        write_rows(rows, now)
         return real(**parts)
 
     monkeypatch.setattr(records_room, "cache_key", change)
     said = command("train", config(train_data_dir="rows"), "--dry-run")
     assert said.code == 3, said.words
     assert "changed" in said.err
+    assert not list(large.glob("*.arrow"))
 
 
 @pytest.mark.slow
@@ -98,11 +102,11 @@ def test_memory_stays_flat_while_many_records_are_rendered(tmp_path: Path, confi
 import json, resource, sys
 from pathlib import Path
 from lora_scripts.assemble.records import render_rows
-from lora_scripts.assemble.survey import read_rows
+from lora_scripts.assemble.survey import rows_of, survey_for
 from lora_scripts.config import load_config
 from lora_scripts.models.text import load_tokenizer
 config = load_config(Path(sys.argv[1])).config
-rendered = render_rows(read_rows(config), load_tokenizer(config.base_model), config)
+rendered = render_rows(rows_of(survey_for(config)), load_tokenizer(config.base_model), config)
 print(len(rendered.training), len(rendered.validation), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
     seen = []

@@ -11,7 +11,7 @@ import pytest
 from calling import command, pairs, refused, write_rows
 
 from lora_scripts.config.schema import PiiType
-from lora_scripts.data.private.pii import PII_TYPES
+from lora_scripts.data.pii.find import PII_TYPES
 
 MakeConfig = Callable[..., Path]
 VALUES = ("11010519491231002X", "13800138000", "li.lei_secret@example.com", "6222021234567890128", "京A12345")
@@ -113,6 +113,7 @@ def test_a_copy_keeps_format_and_encoding_and_a_second_pass_changes_nothing(tmp_
     assert (tmp_path / "b.csv").read_bytes().decode("gb18030") == "问题,答案\r\n电话[电话]怎么办,写[邮箱]\r\n"
     assert "phone: 1" in said.out and "email: 1" in said.out
     assert VALUES[1] not in said.words
+    assert "another copy" in command("desensitize", source, tmp_path / "p.csv", "--mode", "pseudonym").out
     command("desensitize", tmp_path / "b.csv", tmp_path / "c.csv")
     assert (tmp_path / "c.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     refused(command("desensitize", source, tmp_path / "b.csv"), 2, "exists")

@@ -11,10 +11,10 @@ FACE = {
     "Config": ("config/schema.py", None),
     "Document": ("data/render.py", None),
     "Message": ("data/records.py", None),
-    "PiiSpan": ("data/private/pii.py", None),
+    "PiiSpan": ("data/pii/find.py", None),
     "Reading": ("data/reading/formats.py", None),
     "Record": ("data/records.py", None),
-    "find_pii": ("data/private/pii.py", "text: str, types: Iterable[str] | None=None -> list[PiiSpan]"),
+    "find_pii": ("data/pii/find.py", "text: str, types: Iterable[str] | None=None -> list[PiiSpan]"),
     "load_adapter": (
         "adapters/files.py",
         "model: PreTrainedModel | PeftModel, file_or_dir: str | os.PathLike[str], *, weight: float=1.0 -> PeftModel",

@@ -23,9 +23,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
+from lora_scripts.data.augment.rules import Growth, Variant, originals, unfaithful, variant_of
+from lora_scripts.data.augment.wordings import asks, language_of
 from lora_scripts.data.clean import normal, visible
-from lora_scripts.data.growing.rules import Growth, Variant, originals, unfaithful, variant_of
-from lora_scripts.data.growing.wordings import asks, language_of
 from lora_scripts.data.records import Record
 from lora_scripts.errors import LoraScriptsError, UsageError
 from lora_scripts.messages import text

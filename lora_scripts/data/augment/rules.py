@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from lora_scripts.data.augment.wordings import language_of, wordings
 from lora_scripts.data.clean import normal
-from lora_scripts.data.growing.wordings import language_of, wordings
 from lora_scripts.data.records import Message, Record
 from lora_scripts.errors import DataError, UsageError
 from lora_scripts.messages import text

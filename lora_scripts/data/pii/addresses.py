@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lora_scripts.data.private.plain import Found
+from lora_scripts.data.pii.plain import Found
 
 _PLACES = "自治区|自治州|特别行政区|开发区|高新区|新区|街道|社区|省|市|区|县|旗|州|盟|镇|乡|村"
 _STREETS = (

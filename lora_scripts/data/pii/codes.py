@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from lora_scripts.data.private.plain import Found, after, before, scan
+from lora_scripts.data.pii.plain import Found, after, before, scan
 
 _DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}(?:\.| ?[(\[](?:dot|点)[)\]] ?)){1,6}[A-Za-z]{2,24}"
 _AT = re.compile(rf" ?(?:@|[(\[](?:at|AT|At|艾特)[)\]]) ?(?P<domain>{_DOMAIN})(?![A-Za-z0-9])")

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lora_scripts.data.ledger import Finding
-from lora_scripts.data.private.desensitize import ASCII_MARKS, Counts, check_mode
-from lora_scripts.data.private.file_kinds import WRITERS, Pass, safe_text
-from lora_scripts.data.private.pii import DEFAULT_TYPES, check_types
+from lora_scripts.data.pii.desensitize import ASCII_MARKS, Counts, check_mode
+from lora_scripts.data.pii.file_kinds import WRITERS, Pass, safe_text
+from lora_scripts.data.pii.find import DEFAULT_TYPES, check_types
 from lora_scripts.errors import DataError, Problem, UsageError, problem
 from lora_scripts.messages import fix_for, text
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lora_scripts.data.private.desensitize import ASCII_MARKS, MARKS, rewrite
-from lora_scripts.data.private.pii import PII_TYPES
+from lora_scripts.data.pii.desensitize import ASCII_MARKS, MARKS, rewrite
+from lora_scripts.data.pii.find import PII_TYPES
 from lora_scripts.data.reading.encodings import decode
 from lora_scripts.errors import DataError
 

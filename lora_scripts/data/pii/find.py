@@ -10,11 +10,11 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lora_scripts.data.private.addresses import find_addresses
-from lora_scripts.data.private.codes import find_codes
-from lora_scripts.data.private.names import find_names
-from lora_scripts.data.private.numbers import find_numbers
-from lora_scripts.data.private.plain import Found, plain_view
+from lora_scripts.data.pii.addresses import find_addresses
+from lora_scripts.data.pii.codes import find_codes
+from lora_scripts.data.pii.names import find_names
+from lora_scripts.data.pii.numbers import find_numbers
+from lora_scripts.data.pii.plain import Found, plain_view
 from lora_scripts.errors import ConfigError, problem
 
 PII_TYPES = (

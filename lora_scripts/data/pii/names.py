@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from lora_scripts.data.private.name_words import (
+from lora_scripts.data.pii.name_words import (
     ACTS,
     COMMON,
     COMPOUND,
@@ -27,7 +27,7 @@ from lora_scripts.data.private.name_words import (
     WEAK,
     WORDY,
 )
-from lora_scripts.data.private.plain import Found
+from lora_scripts.data.pii.plain import Found
 
 _FIRST = "".join(sorted(SURNAMES | {name[0] for name in COMPOUND}))
 _HAN = "[一-鿿]"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 
-from lora_scripts.data.private.plain import Found, after, before, scan
+from lora_scripts.data.pii.plain import Found, after, before, scan
 
 _SEP = r"[ .\-]{0,3}"
 _ANY_NUMBER = re.compile(rf"[0-9A-Z](?:{_SEP}[0-9]){{6}}", re.IGNORECASE)

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from lora_scripts.data.private.numbers import credit_code_check, identity_check, luhn
-from lora_scripts.data.private.plain import plain_view
+from lora_scripts.data.pii.numbers import credit_code_check, identity_check, luhn
+from lora_scripts.data.pii.plain import plain_view
 
 _PROVINCES_WORDS = """
 11 12 13 14 21 22 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 61 62 63
