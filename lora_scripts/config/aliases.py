@@ -33,6 +33,8 @@ ALIASES: dict[str, str] = {
         "learning_rate": "lr",
         "lr_schedule": "lr_scheduler_type lr_scheduler",
         "max_grad_norm": "gradient_clipping",
+        "lora_plus_ratio": "loraplus_lr_ratio",
+        "preference_beta": "pref_beta beta rlhf_beta",
         "precision": "torch_dtype dtype mixed_precision",
         "log_steps": "logging_steps steps_per_report",
         "eval_steps": "steps_per_eval",
@@ -54,6 +56,10 @@ VALUES: dict[tuple[str, str], str | None] = {
     ("precision", "float32"): "fp32",
     ("precision", "no"): "fp32",
     ("device", "gpu"): "cuda",
+    ("task_type", "dpo"): "preference",
+    ("quantization", "4"): "nf4",
+    ("quantization", "8"): "int8",
+    ("quantization", "bnb"): "nf4",
     ("resume_from_checkpoint", "true"): "auto",
     ("resume_from_checkpoint", "false"): None,
 }
@@ -63,6 +69,10 @@ SWITCHES: dict[str, tuple[str, str, str | None]] = {
     "fp16": ("precision", "fp16", "fp32"),
     "bf16": ("precision", "bf16", "fp32"),
     "lora_target_linear": ("target_modules", "all-linear", None),
+    "use_dora": ("method", "dora", None),
+    "use_rslora": ("method", "rslora", None),
+    "load_in_4bit": ("quantization", "nf4", None),
+    "load_in_8bit": ("quantization", "int8", None),
 }
 
 

@@ -7,10 +7,17 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
-from lora_scripts.config.schema import DEVICES, SECTIONS, Config
+from lora_scripts.config.schema import DEVICES, SECTIONS, AnswerRules, Config
 from lora_scripts.config.words import choices_of, plain_type, range_of
 
-_TYPES: dict[object, str] = {int: "whole number", float: "number", bool: "true / false", str: "text", dict: "mapping"}
+_TYPES: dict[object, str] = {
+    int: "whole number",
+    float: "number",
+    bool: "true / false",
+    str: "text",
+    dict: "mapping",
+    AnswerRules: "mapping",
+}
 _HEAD = """<!-- Made from config/schema.py by `python -m lora_scripts.config.document > docs/config.md`. -->
 # Config keys · 配置项
 

@@ -25,7 +25,7 @@ def _keys_of_kind(*kinds: type) -> frozenset[str]:
 
 
 # values of these keys are words, whatever they look like: `output_dir: 2024`, `sample_questions: [110]`
-TEXTUAL = frozenset({*Config.model_fields, *ALIASES}) - _keys_of_kind(int, float, bool)
+TEXTUAL = frozenset({*Config.model_fields, *ALIASES}) - _keys_of_kind(int, float, bool) - {"gradient_checkpointing"}
 _ONE_TEXT = _keys_of_kind(str)
 
 

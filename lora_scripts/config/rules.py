@@ -28,6 +28,10 @@ def contradictions(config: Config, where: Mapping[str, str], name: str) -> list[
         found.append(problem("config.output_in_data", at("output_dir"), **values))
     if _same(config.output_dir, config.base_model):
         found.append(problem("config.output_is_base", at("output_dir"), path=config.output_dir))
+    if config.shard and config.quantization != "none":
+        found.append(problem("config.shard_and_quantization", at("shard", "quantization")))
+    if config.task_type == "preference" and config.folds:
+        found.append(problem("config.folds_and_preference", at("folds")))
     found += _shared_roles(config, at("roles"))
     return found
 
@@ -41,6 +45,7 @@ def without_effect(config: Config, given: Mapping[str, object]) -> list[str]:
         reasons["eval_ratio"] = text("config.because_set", name="eval_data")
     if config.metadata_path is not None:
         reasons["train_data_dir"] = text("config.because_set", name="metadata_path")
+    reasons |= _without_effect_here(config)
     if not config.validates and not config.sample_questions:
         reasons["eval_steps"] = text("config.because_no_validation")
     if not config.validates:
@@ -51,6 +56,22 @@ def without_effect(config: Config, given: Mapping[str, object]) -> list[str]:
         if key in given and key not in reasons and config.max_steps is not None and every and every > config.max_steps:
             notes.append(text("config.only_at_end", name=key, value=every, steps=config.max_steps))
     return notes
+
+
+def _without_effect_here(config: Config) -> dict[str, str]:
+    """Keys of other methods, tasks and starts. At its default such a key says nothing: run.yaml holds them all."""
+    reasons: dict[str, str] = {}
+    if config.method == "ia3":
+        because = text("config.because_is", name="method", value="ia3")
+        reasons |= dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout", "lora_plus_ratio"), because)
+    if config.task_type != "preference":
+        reasons["preference_beta"] = text("config.because_is", name="task_type", value=config.task_type)
+    if config.resume_from_checkpoint is None:
+        reasons["replay"] = text("config.because_not_set", name="resume_from_checkpoint")
+    if not config.validates:
+        reasons["coach"] = text("config.because_no_validation")
+    defaults = Config.model_fields
+    return {key: reason for key, reason in reasons.items() if getattr(config, key) != defaults[key].default}
 
 
 def _same(first: str | None, second: str | None) -> bool:

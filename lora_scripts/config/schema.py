@@ -20,6 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
@@ -28,6 +29,11 @@ DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
 def _whole(value: object) -> object:
     """``3.0`` is the whole number 3, as in files of other tools."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _written(value: object) -> object:
+    """Inside ``answer_rules`` values come as written, a number too."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else _whole(value)
 
 
 def _listed(value: object) -> object:
@@ -54,13 +60,11 @@ def _device(value: str) -> str:
     return value
 
 
-def _patterns(value: dict[str, str]) -> dict[str, str]:
-    for pattern in value.values():
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            context = {"value": pattern, "reason": str(error)}
-            raise PydanticCustomError("bad_pattern", "not a pattern", context) from None
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise PydanticCustomError("bad_pattern", "not a pattern", {"value": value, "reason": str(error)}) from None
     return value
 
 
@@ -75,7 +79,21 @@ PiiType = Literal[
 ]  # fmt: skip
 PiiTypes = Annotated[tuple[PiiType, ...], BeforeValidator(_listed), _ONE_OR_MORE]
 Roles = Annotated[dict[Literal["user", "assistant", "system"], Sentences], BeforeValidator(_role_names)]
+Pattern = Annotated[Text, AfterValidator(_pattern)]
 Device = Annotated[Text, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
+
+
+class AnswerRules(TypedDict, total=False):
+    """What a good answer looks like."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+
+    opening: Pattern
+    disclaimer: Text
+    forbidden: Sentences
+    min_length: Annotated[int, BeforeValidator(_written), Field(ge=0)]
+    max_length: Annotated[int, BeforeValidator(_written), Field(ge=1)]
+    statutes: Text
 
 
 class Section(BaseModel):
@@ -170,10 +188,26 @@ class ModelKeys(Section):
 
     基础模型所在的文件夹（Hugging Face 格式）。
     """
-    task_type: Literal["text-generation"] = "text-generation"
-    """What is trained.
+    task_type: Literal["text-generation", "preference"] = "text-generation"
+    """What is trained: answers to questions, or the better of two answers (DPO on chosen/rejected pairs).
 
-    训练的任务。
+    训练的任务：text-generation 学习回答；preference 学习两个回答中较好的一个（DPO，数据为 chosen/rejected 对）。
+    """
+    preference_beta: float = Field(0.1, gt=0, le=100)
+    """With `task_type: preference`: how strongly the adapter is held to the base; a higher one changes less.
+
+    `task_type: preference` 时：对基础模型的约束强度，越大改变越小。
+    """
+    quantization: Literal["none", "nf4", "int8"] = "none"
+    """The frozen base in 4 or 8 bits: a half to a quarter of the memory, somewhat slower and less exact.
+
+    把冻结的基础模型压到 4 位或 8 位：内存降到一半至四分之一，稍慢，精度略低。
+    """
+    method: Literal["lora", "rslora", "dora", "ia3"] = "lora"
+    """Kind of adapter: `rslora` scales by the root of the rank, `dora` trains the length of each weight too, `ia3` \
+trains one factor a feature (no rank, alpha or dropout).
+
+    适配器种类：rslora 按秩的平方根缩放；dora 另训练权重的模长；ia3 每个特征只训练一个系数（没有秩、alpha 和 dropout）。
     """
     lora_rank: Whole = Field(16, ge=1, le=1024)
     """Rank of the adapter: how much it can learn, and how large it is.
@@ -239,6 +273,11 @@ class TrainingKeys(Section):
 
     学习率从 0 升起所占步数的比例；对各种走势都有效。
     """
+    lora_plus_ratio: float | None = Field(None, ge=1, le=1000)
+    """Learning rate of the adapter's B matrices as a multiple of that of A (LoRA+); empty: the same.
+
+    适配器 B 矩阵的学习率是 A 矩阵的多少倍（LoRA+）；不填：相同。
+    """
     weight_decay: float = Field(0.0, ge=0, le=1)
     """Weight decay of AdamW.
 
@@ -266,10 +305,16 @@ class TrainingKeys(Section):
 
     计算设备：auto 有 CUDA 则用 CUDA；`cuda:1` 为第二张卡。
     """
-    gradient_checkpointing: bool = False
-    """Compute activations twice instead of keeping them: less memory, more time.
+    gradient_checkpointing: Literal["auto", True, False] = "auto"
+    """Compute activations twice instead of keeping them: less memory, more time. `auto` does where the run would not \
+fit otherwise.
 
-    重算激活值而不保存：省显存，费时间。
+    重算激活值而不保存：省显存，费时间。auto：放不下时才用。
+    """
+    shard: bool = False
+    """Under `torchrun`: the base is spread over the cards, for one that is larger than a card (FSDP2).
+
+    用 `torchrun` 时：把基础模型分摊到各卡上，用于单卡放不下的模型（FSDP2）。
     """
 
 
@@ -289,6 +334,17 @@ class EvaluationKeys(Section):
 
     每隔多少步验证一次；不填：每遍一次。
     """
+    coach: Literal["warn", "stop", "off"] = "warn"
+    """At over-fitting: say so and go on, or stop there; the best adapter is kept in any case.
+
+    过拟合时：warn 提示并继续；stop 到此停止；off 不提示。无论如何都保留最好的适配器。
+    """
+    folds: Whole | None = Field(None, ge=2, le=20)
+    """Before the run, train so many times with another part of the records held out each time: figures that do not \
+hang on one small validation set. Takes as many times as long.
+
+    训练前先做 k 折交叉验证：每次留出不同部分，得到不依赖单个小验证集的指标；耗时约为 k 倍。
+    """
     early_stopping_patience: Whole | None = Field(None, ge=1, le=1_000_000)
     """Stop after so many validations without a better loss; empty: never.
 
@@ -299,10 +355,13 @@ class EvaluationKeys(Section):
 
     每次评估时回答的问题；不填：从验证数据中取三条。
     """
-    answer_rules: Annotated[dict[Literal["opening"], Text], AfterValidator(_patterns)] | None = None
-    """What an answer in the house form looks like: `opening` is a regular expression that it starts with.
+    answer_rules: AnswerRules | None = None
+    """What a good answer looks like: `opening` (a regular expression that it starts with), `disclaimer` (words that it \
+holds), `forbidden` (a list of words that it does not), `min_length`, `max_length` (characters), `statutes` (a text \
+file, one citable law or article a line).
 
-    合乎规范的回答是什么样：`opening` 是回答开头须匹配的正则表达式。
+    好的回答是什么样：`opening` 开头须匹配的正则表达式；`disclaimer` 须含的声明；`forbidden` 禁用词列表；\
+`min_length`、`max_length` 字数；`statutes` 可引用法条的文本文件，每行一条，如 `《劳动合同法》第十条`。
     """
 
 
@@ -328,9 +387,16 @@ class OutputKeys(Section):
     除最佳外保留最新的几个检查点；0 表示全部保留。
     """
     resume_from_checkpoint: Text | None = None
-    """`auto` goes on from the newest whole checkpoint of `output_dir`, a path from that one; empty: starts fresh.
+    """`auto` goes on from the newest whole checkpoint of `output_dir`, a path from that checkpoint or adapter; empty: \
+starts fresh. Where records were added since, only the new ones are trained on, from the weights as they are.
 
-    `auto` 从 `output_dir` 中最新的完好检查点继续，填路径则从该检查点继续；不填：从头开始。
+    `auto` 从 `output_dir` 中最新的完好检查点继续，填路径则从该检查点或适配器继续；不填：从头开始。\
+若其后增加了新记录，则在现有权重上只训练新记录（增量训练）。
+    """
+    replay: float = Field(0.25, ge=0, le=1)
+    """Share of the earlier records that is trained again beside the new ones, against forgetting.
+
+    增量训练时，连同新记录一起重学的旧记录比例，用以防止遗忘。
     """
     overwrite: bool = False
     """Replace a finished run in `output_dir`; else it stops the new one.

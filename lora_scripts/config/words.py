@@ -12,13 +12,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
-from lora_scripts.config.schema import DEVICES, Config
+from lora_scripts.config.schema import DEVICES, AnswerRules, Config
 from lora_scripts.config.yaml_lines import Entry, scalar
 from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
 
 # tasks that a later version serves; said plainly instead of as a misspelling
 NOT_YET = ("image-generation", "text-to-image")
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _BOUND = {"Ge": ("ge", "{} ≤ "), "Gt": ("gt", "{} < "), "Le": ("le", " ≤ {}"), "Lt": ("lt", " < {}")}
 
 
@@ -48,14 +49,14 @@ def plain_type(key: FieldInfo) -> Any:
 def kind_of(key: FieldInfo) -> str:
     """The type of a key in words."""
     kind = plain_type(key)
-    names = {int: "whole", float: "number", bool: "bool", tuple: "list", dict: "mapping"}
+    names = {int: "whole", float: "number", bool: "bool", tuple: "list", dict: "mapping", AnswerRules: "mapping"}
     return text(f"config.{names.get(get_origin(kind) or kind, 'text')}")
 
 
 def choices_of(key: FieldInfo) -> tuple[str, ...]:
     """The values of a key that has only some, else nothing."""
     kind = plain_type(key)
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    return tuple(map(shown, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def range_of(key: FieldInfo) -> str:
@@ -90,6 +91,9 @@ def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str,
     entry = entries[key]
     where = entry.lines.get(path[:2], entry.where) if len(path) > 1 else entry.where
     written = entry.key
+    if kind == "extra_forbidden" and len(path) > 1:
+        known = ", ".join(AnswerRules.__annotations__)
+        return problem("config.inner_key", where, name=written, inner=path[1], choices=known)
     if kind == "extra_forbidden":
         near = nearest(key, [*Config.model_fields, *ALIASES, *SWITCHES])
         if near:
@@ -108,12 +112,13 @@ def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldIn
     if kind in ("literal_error", "not_a_choice"):
         return _not_a_choice(where, written, value, choices_of(key) or DEVICES)
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"):
-        return problem("config.out_of_range", where, name=written, value=value, range=range_of(key))
+        bound = next((f"{sign} {context[name]}" for name, sign in _SIGNS.items() if name in context), "")
+        return problem("config.out_of_range", where, name=written, value=value, range=range_of(key) or bound)
     if kind in ("string_too_short", "too_short"):
         return problem("config.empty_value", where, name=written)
     if kind == "bad_pattern":
         return problem("config.bad_pattern", where, name=written, **context)
-    wanted = text("config.text") if inner else kind_of(key)
+    wanted = text("config.whole" if kind == "int_type" else "config.text") if inner else kind_of(key)
     if kind in ("int_type", "float_type") and isinstance(finding["input"], str):
         if isinstance(scalar(finding["input"]), int | float):
             return problem("config.quoted", where, name=written, value=value, kind=wanted)

@@ -179,6 +179,21 @@ TEXTS: dict[str, tuple[str, str]] = {
         "命令行将 {name} 恢复为默认值，替换 {before}（{line}）",
     ),
     "no_effect": ("{name} has no effect: {reason}", "{name} 不起作用：{reason}"),
+    "because_is": ("{name} is {value}", "{name} 为 {value}"),
+    "because_not_set": ("{name} is not set", "未设置 {name}"),
+    "shard_and_quantization": (
+        "a quantised base cannot be spread over cards: shard and quantization exclude each other",
+        "量化后的基础模型无法分摊到多卡：shard 与 quantization 不能同时使用",
+    ),
+    "shard_and_quantization.fix": (
+        "leave one of the two out; a quantised base often fits on one card",
+        "请去掉其中一项；量化后的基础模型往往单卡就放得下",
+    ),
+    "folds_and_preference": (
+        "folds is for task_type: text-generation",
+        "folds 只用于 task_type: text-generation",
+    ),
+    "folds_and_preference.fix": ("leave folds out", "请去掉 folds"),
     "because_set": ("{name} is set", "已设置 {name}"),
     "because_no_validation": (
         "nothing is validated (eval_ratio is 0, no eval_data)",
