@@ -137,6 +137,7 @@ def train_ours(given: dict[str, Any], steps: int) -> tuple[Probe, list[float], l
         weights=torch.float32,
         autocast=None,
         fingerprints={},
+        identities={},
         replaced=[],
         notes=[],
     )

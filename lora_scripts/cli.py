@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("cli.app"))
 base_app = typer.Typer(no_args_is_help=True, help=text("cli.base"))
 app.add_typer(base_app, name="base")
+adapters_app = typer.Typer(no_args_is_help=True, help=text("cli.adapters"))
+app.add_typer(adapters_app, name="adapters")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help=text("cli.overrides"), metavar="[KEY=VALUE]...")]
 
@@ -180,15 +182,72 @@ def chat(
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="CONFIG_OR_RUN", help=text("cli.eval_run"))],
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
+    from_sheet: Annotated[Path | None, typer.Option(metavar="FILE", help=text("cli.from_sheet"))] = None,
+    output: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help=text("cli.sheet_output"))] = None,
 ) -> None:
+    if from_sheet or output:
+        if not (from_sheet and output):
+            raise UsageError("cli.sheet_and_output")
+        from lora_scripts.assemble.evaluation import write_preferences
+
+        for line in write_preferences(from_sheet, output):
+            _say(line)
+        return
+    from lora_scripts.assemble.compare import evaluation_lines
     from lora_scripts.assemble.evaluation import evaluate_run
-    from lora_scripts.assemble.finish import evaluation_lines
 
     evaluation = evaluate_run(run)
     if as_json:
         _say(json.dumps(evaluation, ensure_ascii=False))
         return
     for line in evaluation_lines(evaluation):
+        _say(line)
+
+
+@app.command(help=text("cli.sweep"))
+def sweep(
+    config: Annotated[Path, typer.Argument(help=text("cli.config"))],
+    overrides: Overrides = None,
+    trials: Annotated[int, typer.Option(min=1, help=text("cli.trials"))] = 12,
+    output: Annotated[Path | None, typer.Option(help=text("cli.sweep_output"))] = None,
+) -> None:
+    from lora_scripts.assemble.sweep import sweep as search
+    from lora_scripts.assemble.sweep import sweep_lines
+    from lora_scripts.config import load_config
+
+    console = _console()
+    result = search(
+        load_config(config, overrides or []),
+        trials=trials,
+        folder=output,
+        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+    )
+    for line in sweep_lines(result):
+        _say(line)
+    if result.interrupted:
+        raise typer.Exit(1)
+
+
+@adapters_app.command("shrink", help=text("cli.shrink"))
+def shrink(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help=text("cli.shrink_source"))],
+    target: Annotated[Path, typer.Argument(metavar="DST", help=text("cli.new_folder"))],
+    rank: Annotated[int | None, typer.Option(min=1, help=text("cli.shrink_rank"))] = None,
+    energy: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=text("cli.shrink_energy"))] = None,
+) -> None:
+    from lora_scripts.assemble.adapters import shrink_adapter, shrink_lines
+
+    for line in shrink_lines(shrink_adapter(source, target, rank=rank, energy=energy)):
+        _say(line)
+
+
+@adapters_app.command("inspect", help=text("cli.inspect"))
+def inspect_adapter(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("cli.inspect_folder"))],
+) -> None:
+    from lora_scripts.assemble.adapters import inspect_adapter as inspected
+
+    for line in inspected(folder):
         _say(line)
 
 
@@ -234,6 +293,12 @@ def _guarded(call: Callable[[], Any]) -> int:
     try:
         call()
     except LoraScriptsError as error:
+        rank = os.environ.get("RANK", "0") if os.environ.get("WORLD_SIZE", "1") != "1" else "0"
+        if rank != "0":  # the first rank tells what it sees too
+            from lora_scripts.training.parallel import wait_to_be_ended
+
+            wait_to_be_ended(error.exit_code)
+            print(f"rank {rank}:", file=sys.stderr)
         print(str(error), file=sys.stderr)
         return error.exit_code
     except SystemExit as ended:

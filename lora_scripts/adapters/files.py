@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -30,7 +38,21 @@ LINKED_FILE = "pytorch_lora_weights.safetensors"
 HEADER_KEY = "adapter_config"
 LARGEST_RANK = 4096
 
-_TENSOR_NAME = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight$")
+_TENSOR_NAME = re.compile(
+    r"^base_model\.model\.(?P<module>.+)\.(?P<part>lora_[AB]\.weight|lora_magnitude_vector|ia3_l)$"
+)
+_A, _B, _MAGNITUDE, _FACTORS = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector", "ia3_l"
+_MORE_THAN_LAYERS = (
+    "modules_to_save", "lora_bias", "trainable_token_indices", "target_parameters", "layer_replication",
+    "alora_invocation_tokens", "arrow_config", "velora_config", "monteclora_config", "kasa_config", "use_qalora",
+    "use_bdlora",
+)  # fmt: skip
+"""Keys of adapter_config.json that change the model elsewhere than in its layers' A, B, magnitudes and factors."""
+_STARTS_THAT_KEEP_THE_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
+_PLAIN_NAME = re.compile(r"[\w.-]+")
+
+Modules = Mapping[str, Mapping[str, Tensor]]
+"""An adapter's tensors by full module name, then by part."""
 
 
 def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
@@ -108,12 +130,13 @@ def find_weights(path: str | os.PathLike[str]) -> Path:
 
 
 def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Config and tensors of an adapter, checked: finite, whole pairs, ranks that its config can mean.
+    """Config and tensors of an adapter, checked: finite, whole, of ranks that its config names.
 
     The config is the file beside the weights, else the weights' own header.
 
     Raises:
-        ModelError: Unreadable, not LoRA, or tensors that do not fit together.
+        ModelError: Unreadable, of a kind that is not LoRA, rsLoRA, DoRA or IA3, one that changes more than layers, or
+            tensors that do not fit together.
     """
     weights = find_weights(path)
     try:
@@ -124,26 +147,75 @@ def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
         tensors = load_file(weights)
     except (OSError, ValueError, SafetensorError) as e:
         raise ModelError("adapters.unreadable", where=weights, reason=str(e)[:160]) from e
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
-        raise ModelError("adapters.not_lora", where=weights, kind=kind)
-    _check_tensors(weights, tensors)
+    kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
+    if kind not in ("LORA", "IA3"):
+        raise ModelError("adapters.other_kind", where=weights, kind=kind)
+    _check_config(weights, config)
+    _check_tensors(weights, config, tensors)
     return config, tensors
 
 
-def _check_tensors(weights: Path, tensors: Mapping[str, Tensor]) -> None:
-    sides: dict[str, dict[str, Tensor]] = {}
+def _check_config(weights: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what a config can mean beside its tensors, rather than load half of it."""
+    more = [key for key in _MORE_THAN_LAYERS if config.get(key)]
+    more += ["bias"] if config.get("bias", "none") != "none" else []
+    if more:
+        raise ModelError("adapters.more_than_layers", where=weights, names=", ".join(more))
+    if config["peft_type"] == "IA3":
+        return
+    start = config.get("init_lora_weights", True)
+    if start not in _STARTS_THAT_KEEP_THE_BASE:
+        raise ModelError("adapters.changed_base", where=weights, start=start)
+    patterns = [config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")]
+    numbers = [config.get("r"), config.get("lora_alpha")]
+    for pattern in patterns:
+        numbers += pattern.values() if isinstance(pattern, dict) else [None]
+    if not all(isinstance(number, int | float) and abs(number) < float("inf") for number in numbers):
+        raise ModelError("adapters.unreadable", where=weights, reason="r, lora_alpha, rank_pattern, alpha_pattern")
+    for key in patterns[1]:
+        if not _PLAIN_NAME.fullmatch(_plain(key)):
+            raise ModelError("adapters.pattern", where=weights, pattern=key)
+
+
+def _plain(key: str) -> str:
+    """A key of ``alpha_pattern`` without the anchor and the escaped dots that full names are written with."""
+    return key.removeprefix("^").replace(r"\.", ".")
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    modules: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        matched = _TENSOR_NAME.match(name)
-        if not matched:
+        if matched := _TENSOR_NAME.match(name):
+            modules.setdefault(matched["module"], {})[matched["part"]] = value
+    return modules
+
+
+def _check_tensors(weights: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    for name, value in tensors.items():
+        if not _TENSOR_NAME.match(name):
             raise ModelError("adapters.keys_differ", where=weights, names=name)
         if not torch.isfinite(value).all():
             raise ModelError("adapters.not_finite", where=weights, names=name)
-        sides.setdefault(matched["module"], {})[matched["side"]] = value
-    for module, pair in sides.items():
-        fits = len(pair) == 2 and pair["A"].shape[0] == pair["B"].shape[1] <= LARGEST_RANK
-        if not fits:
+    modules = _parts(tensors)
+    lora = config["peft_type"] == "LORA"
+    ranks = {config["r"], *(config.get("rank_pattern") or {}).values()} if lora else set()
+    for module, parts in modules.items():
+        if not _fit_together(config, parts):
             raise ModelError("adapters.keys_differ", where=weights, names=module)
+        if lora and parts[_A].shape[0] not in ranks:
+            raise ModelError("adapters.other_rank", where=weights, names=module, rank=parts[_A].shape[0])
+    if not modules:
+        raise ModelError("adapters.keys_differ", where=weights, names="-")
+
+
+def _fit_together(config: Mapping[str, Any], parts: Mapping[str, Tensor]) -> bool:
+    if config["peft_type"] == "IA3":
+        return set(parts) == {_FACTORS} and parts[_FACTORS].dim() == 2 and 1 in parts[_FACTORS].shape
+    if set(parts) != ({_A, _B, _MAGNITUDE} if config.get("use_dora") else {_A, _B}):
+        return False
+    a, b = parts[_A], parts[_B]
+    pair = a.dim() == b.dim() == 2 and a.shape[0] == b.shape[1] <= LARGEST_RANK
+    return pair and (_MAGNITUDE not in parts or parts[_MAGNITUDE].shape == b.shape[:1])
 
 
 def load_adapter(
@@ -152,20 +224,29 @@ def load_adapter(
     """``model`` with an adapter added at ``weight``; a further call stacks a further adapter on it.
 
     ``file_or_dir`` is the output folder or ``pytorch_lora_weights.safetensors`` itself, which stock peft
-    refuses. Target modules are taken from the tensors' names: no pattern from a file is ever run.
+    refuses. Target modules and ranks are taken from the tensors: no pattern from a file is ever run.
+
+    LoRA and rsLoRA add ``weight`` times their product to the output. IA3 multiplies it by 1 + ``weight`` × (factor -
+    1); a stack of IA3 multiplies by each. DoRA rescales the whole weight, so it has no other ``weight`` than 1, and
+    is the first of a stack only.
 
     Raises:
-        ModelError: The adapter cannot be read, or a tensor of it has no place in this model.
+        ModelError: The adapter cannot be read, has no place in this model, or cannot be weighed or stacked so.
     """
     config, tensors = read_adapter(file_or_dir)
-    modules = sorted({m["module"] for name in tensors if (m := _TENSOR_NAME.match(name))})
+    modules = _parts(tensors)
+    _check_stack(model, config, weight, file_or_dir)
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     known = {name.replace(".base_layer", "") for name, _ in base.named_modules()}
-    strangers = [m for m in modules if m not in known]
+    strangers = [m for m in sorted(modules) if m not in known]
     if strangers:
         raise ModelError("adapters.no_place", where=file_or_dir, names=", ".join(strangers[:3]))
-    config |= {"target_modules": modules, "inference_mode": True, "base_model_name_or_path": None}
-    peft_config = LoraConfig.from_peft_type(**config)
+    if config["peft_type"] == "IA3":
+        peft_config = _ia3_config(config, modules)
+        if weight != 1:
+            tensors = {key: 1 + weight * (value - 1) for key, value in tensors.items()}
+    else:
+        peft_config = _lora_config(config, modules)
     if isinstance(model, PeftModel):
         name = f"stack_{len(model.peft_config)}"
         model.add_adapter(name, peft_config)
@@ -183,3 +264,56 @@ def load_adapter(
             module.scaling[name] *= weight
     model.base_model.set_adapter(list(model.peft_config), inference_mode=True)
     return model.eval()
+
+
+def _check_stack(
+    model: PreTrainedModel | PeftModel, config: Mapping[str, Any], weight: float, where: str | os.PathLike[str]
+) -> None:
+    if config.get("use_dora") and weight != 1:
+        raise ModelError("adapters.dora_weight", where=where, weight=weight)
+    if not isinstance(model, PeftModel):
+        return
+    kinds = {str(held.peft_type.value) for held in model.peft_config.values()}
+    if kinds != {config["peft_type"]}:
+        raise ModelError("adapters.mixed", where=where, kinds=", ".join(sorted({*kinds, config["peft_type"]})))
+    if config.get("use_dora"):
+        raise ModelError("adapters.dora_not_first", where=where)
+
+
+def _lora_config(config: Mapping[str, Any], modules: Modules) -> PeftConfig:
+    """What the file says, told to peft by full names: it reads keys of the two patterns as regular expressions."""
+    rank, alpha = int(config["r"]), config["lora_alpha"]
+    ranks = {module: parts[_A].shape[0] for module, parts in modules.items()}
+    alphas = {module: _alpha(config, module) for module in modules}
+    return LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=sorted(modules),
+        rank_pattern={re.escape(module): r for module, r in ranks.items() if r != rank},
+        alpha_pattern={re.escape(module): a for module, a in alphas.items() if a != alpha},
+        use_rslora=bool(config.get("use_rslora")),
+        use_dora=bool(config.get("use_dora")),
+        fan_in_fan_out=bool(config.get("fan_in_fan_out")),
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+    )
+
+
+def _alpha(config: Mapping[str, Any], module: str) -> float:
+    """alpha of one module, by the first key of ``alpha_pattern`` that is its name or the end of its name."""
+    for key, alpha in (config.get("alpha_pattern") or {}).items():
+        name = _plain(key)
+        if module == name or (module.endswith("." + name) and not key.startswith("^")):
+            return float(alpha)
+    return float(config["lora_alpha"])
+
+
+def _ia3_config(config: Mapping[str, Any], modules: Modules) -> PeftConfig:
+    """A row of factors scales what goes into a module, a column what comes out of it."""
+    return IA3Config(
+        target_modules=sorted(modules),
+        feedforward_modules=sorted(module for module, parts in modules.items() if parts[_FACTORS].shape[0] == 1),
+        fan_in_fan_out=bool(config.get("fan_in_fan_out")),
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+    )

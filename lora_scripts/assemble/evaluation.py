@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import load_adapter
-from lora_scripts.assemble.finish import compare_answers, write_json
-from lora_scripts.assemble.parts import gather
+from lora_scripts.assemble.compare import compare_answers, write_evaluation
+from lora_scripts.assemble.parts import gather, task_of
 from lora_scripts.config import load_config
-from lora_scripts.errors import DataError
+from lora_scripts.errors import DataError, UsageError
+from lora_scripts.evaluate.preferences import preference_lines, read_sheet
+from lora_scripts.messages import text
 from lora_scripts.models.head import frozen_head
 from lora_scripts.models.text import load_model
-from lora_scripts.training.run_dir import RUN
+from lora_scripts.training.run_dir import RUN, write_whole
 from lora_scripts.training.tasks import TextTask
 
 
@@ -29,21 +31,38 @@ def evaluate_run(config_or_run: Path) -> dict[str, Any]:
     inputs = gather(config)
     if not inputs.rendered.validation:
         raise DataError("run.nothing_held_out", where=path)
-    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
+    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device, quantization=config.quantization)
     attention = base.config._attn_implementation
     model = load_adapter(base, run_dir)
     pad_id = int(inputs.tokenizer.pad_token_id or 0)
-    task = TextTask(
+    text_task = TextTask(
         model.get_base_model(), [], flat=False, head=frozen_head(base), pad_id=pad_id, autocast=inputs.autocast
     )
+    task = task_of(config, model, text_task)
 
     def loss() -> float:
         total, count = task.evaluate(inputs.rendered.validation, config.batch_size)
-        task.model.eval()
+        model.eval()
         return total / count
 
     with model.disable_adapter():
         before = loss()
     evaluation = compare_answers(config, inputs, model, attention, {"base": before, "adapter": loss()})
-    write_json(run_dir / "eval.json", evaluation)
+    write_evaluation(run_dir, evaluation)
     return evaluation
+
+
+def write_preferences(sheet: Path, target: Path) -> list[str]:
+    """What an expert ticked in ``sheet`` as preference records in ``target``; lines for the user.
+
+    Raises:
+        DataError: The sheet cannot be read, or nothing in it is ticked.
+        UsageError: ``target`` exists.
+    """
+    if target.exists():
+        raise UsageError("augment.exists", where=target)
+    lines: list[str] = []
+    found = read_sheet(sheet, lines.append)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, preference_lines(found))
+    return [*lines, text("cli.preferences_in", count=len(found), path=target)]

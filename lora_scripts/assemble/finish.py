@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from rich.console import Console
 
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card, provenance
-from lora_scripts.assemble.parts import Inputs, Parts
+from lora_scripts.assemble.adapters import rank_lines
+from lora_scripts.assemble.compare import (
+    compare_answers,
+    evaluation_lines,
+    write_evaluation,
+)
+from lora_scripts.assemble.increment import measure, result_of
+from lora_scripts.assemble.parts import QUESTIONS_ASKED, Inputs, Parts
 from lora_scripts.assemble.records import prompt_of
+from lora_scripts.assemble.start import Start
 from lora_scripts.config import Config
-from lora_scripts.data.render import Document
+from lora_scripts.data.render import Document, halves
 from lora_scripts.data.split import TRAINING
 from lora_scripts.errors import ProofError
-from lora_scripts.evaluate.answers import answer
-from lora_scripts.evaluate.prove import Check, logits_of, proof_of, prove
-from lora_scripts.evaluate.report import comparison
+from lora_scripts.evaluate.prove import Proof, logits_of, proof_of, prove
 from lora_scripts.messages import text
 from lora_scripts.models.text import load_model, load_tokenizer
+from lora_scripts.training.allocator import give_back_freed_memory
+from lora_scripts.training.cards import measured_line
 from lora_scripts.training.checkpoint import PREFIX, read_tensors, sha256_of
 from lora_scripts.training.log import peak_memory_bytes
-from lora_scripts.training.run_dir import PROOF
+from lora_scripts.training.preference import PreferenceTask
+from lora_scripts.training.room import peak_above
+from lora_scripts.training.run_dir import PROOF, write_json
 from lora_scripts.training.state import RunState
-
-QUESTIONS_ASKED = 30
-SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Outcome:
     proof: dict[str, Any]
 
 
-def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_dir: Path, console: Console) -> Outcome:
+def finish(config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console) -> Outcome:
     """Write the adapter of the best checkpoint, compare it with the base, prove it from the disk.
 
     Raises:
@@ -53,30 +60,21 @@ def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_di
     def say(key: str, **values: object) -> None:
         console.print(text(key, **values), markup=False, highlight=False, soft_wrap=True)
 
-    if state.best_step not in (0, state.step):
-        restore_adapter(parts.model, read_tensors(run_dir / f"{PREFIX}{state.best_step}", WEIGHTS_FILE))
-        say("run.best_taken", step=state.best_step, steps=state.step, loss=state.best_loss)
-    if state.best_loss is not None and state.first_loss is not None and state.best_loss >= state.first_loss:
-        say("run.no_gain", first=state.first_loss, best=state.best_loss)
-    write_adapter(run_dir, adapter_tensors(parts.model), config_text(parts.model))
-    inputs.tokenizer.chat_template = inputs.rendered.form.template
-    inputs.tokenizer.save_pretrained(run_dir)
-
-    if inputs.rendered.questions:
-        say("run.comparing", count=min(QUESTIONS_ASKED, len(inputs.rendered.questions)))
-    losses = {"base": state.first_loss, "adapter": state.best_loss}
-    evaluation = compare_answers(config, inputs, parts.model, parts.attention, losses)
-    write_json(run_dir / "eval.json", evaluation)
-
-    document = min(inputs.rendered.training, key=lambda d: len(d.input_ids))
+    inputs, plan, held = start.inputs, parts.plan, parts.held
+    write_best(start, parts, state, run_dir, say)
+    evaluation = _evaluate(config, start, parts, state, run_dir, say)
+    document = shortest(config, start)
     parts.base.set_attn_implementation(parts.attention)
     ours = logits_of(parts.model, document.input_ids)
-    peak = peak_memory_bytes()
-    plan = parts.plan
     parts.model = parts.base = parts.task = None  # type: ignore[assignment]  # room for the fresh base
     gc.collect()
+    give_back_freed_memory()
     say("run.proving")
-    proof = proof_of(proof_checks(config, inputs, document, ours, run_dir))
+    proven = proof_checks(config, inputs, document, ours, run_dir)
+    for name, reason in proven.left_out.items():
+        say("run.proof_left_out", name=name, reason=reason)
+    took, predicted = peak_above(held, inputs.device), plan.predicted_peak_bytes
+    say("run.line", line=measured_line(predicted, took))
     record = provenance(
         name=run_dir.name,
         base={"path": config.base_model, "fingerprint": inputs.fingerprints["base"]},
@@ -85,13 +83,16 @@ def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_di
         config=config.model_dump(mode="json"),
         plan=plan.to_json(),
         result={
-            "base validation loss": state.first_loss,
+            "base validation loss": evaluation["base"].get("loss"),
             "validation loss": state.best_loss,
             "steps taken": state.step,
             "step of this adapter": state.best_step or state.step,
-            "peak memory bytes": peak,
+            "peak memory bytes": peak_memory_bytes(),
+            "predicted bytes beside the libraries": predicted,
+            "measured bytes beside the libraries": took,
         },
     )
+    proof = proof_of(proven)
     write_json(run_dir / "provenance.json", record)
     (run_dir / "README.md").write_text(card(record), encoding="utf-8")
     write_json(run_dir / PROOF, proof)
@@ -101,46 +102,54 @@ def finish(config: Config, inputs: Inputs, parts: Parts, state: RunState, run_di
     return Outcome(run_dir, evaluation, dict(proof))
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON whole or not at all."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
+def write_best(start: Start, parts: Parts, state: RunState, run_dir: Path, say: Callable[..., None]) -> None:
+    """Put the adapter of the best checkpoint into the model and into ``run_dir``, and say what it is."""
+    if state.best_step not in (0, state.step):
+        restore_adapter(parts.model, read_tensors(run_dir / f"{PREFIX}{state.best_step}", WEIGHTS_FILE))
+        say("run.best_taken", step=state.best_step, steps=state.step, loss=state.best_loss)
+    if state.best_loss is not None and state.first_loss is not None and state.best_loss >= state.first_loss:
+        say("run.no_gain_since" if start.increment else "run.no_gain", first=state.first_loss, best=state.best_loss)
+    tensors, settings = adapter_tensors(parts.model), config_text(parts.model)
+    write_adapter(run_dir, tensors, settings)
+    for line in rank_lines(tensors, json.loads(settings))[-1:]:
+        say("run.line", line=line)
+    start.inputs.tokenizer.chat_template = start.inputs.rendered.form.template
+    start.inputs.tokenizer.save_pretrained(run_dir)
 
 
-def compare_answers(
-    config: Config, inputs: Inputs, model: PeftModel, attention: str, losses: dict[str, float | None]
+def _evaluate(
+    config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, say: Callable[..., None]
 ) -> dict[str, Any]:
-    """Base and adapter on the same held-out questions, the first ``QUESTIONS_ASKED``: the content of eval.json."""
-    records = inputs.rendered.questions[:QUESTIONS_ASKED]
-    prompts = [prompt_of(record, inputs.tokenizer, config.system_prompt) for record in records]
-    longest = max((sum(d.loss_mask) for d in inputs.rendered.validation), default=0)
-    settings: dict[str, Any] = {
-        "attention": attention,
-        "stop_ids": inputs.rendered.form.stop_ids,
-        "max_new_tokens": min(256, max(8, longest * 5 // 4)),
-    }
-    base = model.get_base_model()
-    after = answer(base, inputs.tokenizer, prompts, **settings)
-    with model.disable_adapter():
-        before = answer(base, inputs.tokenizer, prompts, **settings)
-    return comparison(
-        questions=[(r.source, r.question, r.answer) for r in records],
-        base_answers=before,
-        adapter_answers=after,
-        losses=losses,
-        rules={str(k): v for k, v in (config.answer_rules or {}).items()},
-    )
+    """Base and adapter on the held-out questions, and what an incremental run kept and learned: eval.json."""
+    if start.inputs.rendered.questions:
+        say("run.comparing", count=min(QUESTIONS_ASKED, len(start.inputs.rendered.questions)))
+    losses = {"base": state.before.get("base", state.first_loss), "adapter": state.best_loss}
+    after = measure(config, parts, start.increment) if start.increment else {}
+    evaluation = compare_answers(config, start.inputs, parts.model, parts.attention, losses)
+    if start.increment:
+        evaluation["incremental"] = result_of(start.increment, state.before, after)
+    if isinstance(parts.task, PreferenceTask) and start.inputs.rendered.validation:
+        parts.task.evaluate(start.inputs.rendered.validation, config.batch_size)
+        evaluation["adapter"]["pairs_preferred"] = parts.task.accuracy
+    write_evaluation(run_dir, evaluation)
+    return evaluation
 
 
-def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path) -> list[Check]:
+def shortest(config: Config, start: Start) -> Document:
+    """The shortest training document of the run's own rows; of a pair the one that is to be preferred."""
+    own = start.inputs.rendered.training[: start.of_these_rows]
+    document = min(own, key=lambda d: len(d.input_ids))
+    return halves(document)[0] if config.task_type == "preference" else document
+
+
+def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path) -> Proof:
     """The checks of proof.json, with the tokenizer that a server would load from the adapter's folder."""
     record = next(r for r in inputs.rows.of(TRAINING) if r.source == document.source)
     fresh = load_tokenizer(run_dir)
     sent = prompt_of(record, fresh, config.system_prompt)
     return prove(
         run_dir,
-        lambda: load_model(inputs.base, dtype=inputs.weights, device=inputs.device),
+        lambda: load_model(inputs.base, dtype=inputs.weights, device=inputs.device, quantization=config.quantization),
         document.input_ids,
         ours,
         tolerance=1e-4 if inputs.weights == torch.float32 else 5e-2,
@@ -154,23 +163,6 @@ def _learned_from(document: Document) -> int:
     mask = document.loss_mask
     end = len(mask) - mask[::-1].index(True)
     return next((i + 1 for i in range(end - 1, -1, -1) if not mask[i]), 0)
-
-
-def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    """Scores, and the first answers before and after."""
-    before, after = evaluation["base"], evaluation["adapter"]
-    lines = []
-    if after.get("loss") is not None and before.get("loss"):
-        change = (after["loss"] / before["loss"] - 1) * 100
-        lines.append(text("run.result_loss", before=before["loss"], after=after["loss"], change=change))
-    asked = evaluation["questions_asked"]
-    if asked and "house_form" in after:
-        lines.append(text("run.result_form", before=before["house_form"], after=after["house_form"], asked=asked))
-    for shown in evaluation["answers"][:SHOWN]:
-        lines += ["", text("run.asked", question=shown["question"])]
-        before_words, after_words = (" ".join(shown[side].split()) for side in ("base", "adapter"))
-        lines += [text("run.before", answer=before_words), text("run.after", answer=after_words)]
-    return lines
 
 
 def result_lines(outcome: Outcome) -> list[str]:

@@ -3,52 +3,80 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
-from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.pytorch_utils import Conv1D
 
-from lora_scripts.adapters.inject import inject, trainable
-from lora_scripts.assemble.records import Rendered, data_fingerprint, render_rows
+from lora_scripts.adapters.inject import inject, output_side, trainable
+from lora_scripts.assemble.records import Rendered, identities, render_rows
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.errors import ModelError
+from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
 from lora_scripts.models.head import frozen_head
 from lora_scripts.models.last_layer import last_layer
-from lora_scripts.models.targets import find_targets
+from lora_scripts.models.quantize import check_quantization
+from lora_scripts.models.targets import find_targets, in_mlp
 from lora_scripts.models.text import (
     base_fingerprint,
     check_base,
+    is_bare,
     load_model,
     load_tokenizer,
     resolve_device,
     resolve_precision,
 )
 from lora_scripts.training.allocator import keep_freed_memory
-from lora_scripts.training.plan import Plan, Shape, make_plan
+from lora_scripts.training.cards import card_lines, cards, forecast_line
+from lora_scripts.training.memory import Shape, Way, shape_of
+from lora_scripts.training.optim import make_optimizer
+from lora_scripts.training.plan import Plan, make_plan
+from lora_scripts.training.preference import PreferenceTask
+from lora_scripts.training.room import available_bytes, begin_peak, checkpointing_line, wants_checkpointing
 from lora_scripts.training.tasks import TextTask
 
 SHAPING_KEYS = (
-    "system_prompt", "max_seq_length", "too_long", "lora_rank", "lora_alpha", "lora_dropout",
-    "target_modules", "batch_size", "gradient_accumulation_steps", "learning_rate", "lr_schedule", "warmup_ratio",
-    "weight_decay", "max_grad_norm", "seed", "eval_ratio", "eval_data",
+    "system_prompt", "max_seq_length", "too_long", "task_type", "preference_beta", "method", "quantization",
+    "lora_rank", "lora_alpha", "lora_dropout", "target_modules", "batch_size", "gradient_accumulation_steps",
+    "learning_rate", "lora_plus_ratio", "lr_schedule", "warmup_ratio", "weight_decay", "max_grad_norm", "seed",
+    "eval_ratio", "eval_data",
 )  # fmt: skip
 """Keys that a resumed run must share with the run that wrote the checkpoint, beside base, data and template."""
-NOTED_KEYS = ("epochs", "max_steps", "early_stopping_patience", "eval_steps", "gradient_checkpointing")
+NOTED_KEYS = (
+    "epochs",
+    "max_steps",
+    "early_stopping_patience",
+    "coach",
+    "eval_steps",
+    "gradient_checkpointing",
+    "shard",
+)
 """Keys that may differ on resume, which is said: they change how far the run goes, or how it is watched."""
+
+
+QUESTIONS_ASKED = 30
+"""Held-out questions that base and adapter answer at the end, at most."""
+IDENTITIES_FILE = "documents.safetensors"
+"""In a checkpoint: what tells the documents of its run, for a later one with more of them."""
 
 
 @dataclass(slots=True)
 class Inputs:
-    """What is known before a model is loaded. ``replaced`` are notes on a device or precision other than wanted."""
+    """What is known before a model is loaded.
+
+    ``identities`` tell the documents of each side in later runs, ``replaced`` are notes on a device or precision other
+    than wanted.
+    """
 
     base: Path
     tokenizer: PreTrainedTokenizerBase
@@ -58,62 +86,80 @@ class Inputs:
     weights: torch.dtype
     autocast: torch.dtype | None
     fingerprints: dict[str, str]
+    identities: dict[str, NDArray[np.int64]]
     replaced: list[str]
     notes: list[str]
 
 
 @dataclass(slots=True)
 class Parts:
-    """What the loop works with. ``attention`` is the model's own implementation, used to generate."""
+    """What the loop works with.
+
+    ``attention`` is the model's own implementation, used to generate, ``held`` the bytes that the process held before.
+    """
 
     model: PeftModel
     base: PreTrainedModel
-    task: TextTask
+    task: TextTask | PreferenceTask
     plan: Plan
     attention: str
     notes: list[str]
+    held: int
 
 
-def gather(config: Config) -> Inputs:
+def gather(config: Config, *, weights: bool = True) -> Inputs:
     """Read, check and render everything that needs no model.
+
+    Without ``weights`` a base folder may hold none: a plan needs its config.json and tokenizer only.
 
     Raises:
         ModelError: The base cannot be used.
         DataError: The data are refused.
     """
-    base = check_base(config.base_model)
+    base = Path(config.base_model).expanduser()
+    bare = not weights and is_bare(base)
+    if not bare:
+        check_base(config.base_model)
+    read_rules(config.house_rules)  # what is wrong with them is told before training
     rows = rows_of(survey_for(config))
     tokenizer = load_tokenizer(base)
     rendered = render_rows(rows, tokenizer, config)
     device, notes = resolve_device(config.device)
-    weights, autocast, more = resolve_precision(config.precision, device)
+    dtype, autocast, more = resolve_precision(config.precision, device)
+    more += [] if bare else check_quantization(base, config.quantization, device)
+    fingerprint, numbers = identities(rendered)
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     fingerprints = {
-        "base": base_fingerprint(base),
-        "data": data_fingerprint(rendered),
+        "base": "none" if bare else base_fingerprint(base),
+        "data": fingerprint,
         "template": f"sha256:{sha256(rendered.form.template.encode()).hexdigest()}",
         **{f"config.{key}": repr(value) for key, value in shaping.items()},
         **{f"noted.{key}": repr(getattr(config, key)) for key in NOTED_KEYS},
-        "noted.precision": str(weights),
+        "noted.precision": str(dtype),
+        "noted.libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")),
     }
     replaced = [*notes, *more]
-    found = [*replaced, *rendered.notes]
-    return Inputs(base, tokenizer, rows, rendered, device, weights, autocast, fingerprints, replaced, found)
+    found = [*replaced, *rendered.notes, *([text("run.no_weights", base=base)] if bare else [])]
+    return Inputs(base, tokenizer, rows, rendered, device, dtype, autocast, fingerprints, numbers, replaced, found)
 
 
 def build(config: Config, inputs: Inputs) -> Parts:
     """Load the base, put the adapter in, choose the rows' layout, derive the plan."""
     if inputs.device == "cpu":
         keep_freed_memory()
-    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device)
+    held = begin_peak(inputs.device)
+    base = load_model(inputs.base, dtype=inputs.weights, device=inputs.device, quantization=config.quantization)
     _refuse_unknown_ids(base, inputs)
     attention = base.config._attn_implementation
     reason = runs_flat(base)
     notes = [text("run.padded", reason=reason)] if reason else []
     targets = find_targets(base, config.target_modules)
+    shape = _shape(config, base, inputs, targets)
     model = inject(
         base,
+        method=config.method,
         targets=targets,
+        feedforward=in_mlp(targets),
         rank=config.lora_rank,
         alpha=config.lora_alpha,
         dropout=config.lora_dropout,
@@ -125,8 +171,11 @@ def build(config: Config, inputs: Inputs) -> Parts:
     last = None if reason else last_layer(base)
     if not reason:
         base.set_attn_implementation(FLAT)
-    if config.gradient_checkpointing:
+    plan, checkpointing = plan_of(config, inputs, shape, "padded" if reason else "flat", head is None, loaded=True)
+    if checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if config.gradient_checkpointing == "auto":
+            notes.append(checkpointing)
     task = TextTask(
         base,
         inputs.rendered.training,
@@ -136,9 +185,22 @@ def build(config: Config, inputs: Inputs) -> Parts:
         pad_id=int(inputs.tokenizer.pad_token_id or 0),
         autocast=inputs.autocast,
     )
-    shape = shape_of(base, sum(p.numel() for p in trainable(model)), inputs.weights.itemsize)
-    plan = plan_of(config, inputs, shape, "padded" if reason else "flat")
-    return Parts(model, base, task, plan, attention, notes)
+    return Parts(model, base, task_of(config, model, task), plan, attention, notes, held)
+
+
+def task_of(config: Config, model: PeftModel, task: TextTask) -> TextTask | PreferenceTask:
+    """What ``task_type`` teaches, on the documents of ``task``."""
+    return PreferenceTask(model, task, beta=config.preference_beta) if config.task_type == "preference" else task
+
+
+def optimizer_of(config: Config, model: PeftModel) -> torch.optim.Optimizer:
+    """The optimiser of a run over what its adapter trains."""
+    return make_optimizer(
+        trainable(model),
+        weight_decay=config.weight_decay,
+        faster=output_side(model),
+        ratio=config.lora_plus_ratio or 1.0,
+    )
 
 
 def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:
@@ -148,43 +210,47 @@ def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:
         raise ModelError("run.foreign_tokenizer", where=inputs.base, highest=highest, rows=rows)
 
 
-def predict(config: Config, inputs: Inputs) -> Plan:
-    """The plan without loading a weight: the model is laid out on the meta device."""
+def predict(config: Config, inputs: Inputs) -> tuple[Plan, list[str]]:
+    """The plan without loading a weight, and which cards would hold it: the model is laid out on the meta device."""
     settings = AutoConfig.from_pretrained(str(inputs.base), local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
-    sizes = [_features(base.get_submodule(name)) for name in find_targets(base, config.target_modules)]
-    adapter = config.lora_rank * sum(inner + outer for inner, outer in sizes)
-    shape = shape_of(base, adapter, inputs.weights.itemsize)
-    return plan_of(config, inputs, shape, "flat")
+    shape = _shape(config, base, inputs, find_targets(base, config.target_modules))
+    plan, checkpointing = plan_of(config, inputs, shape, "flat")
+    way = Way(inputs.device, bool(checkpointing), config.quantization, config.lora_dropout)
+    fits = cards(
+        shape, plan.work, way, accumulation=config.gradient_accumulation_steps, half=config.precision != "fp32"
+    )
+    auto = [checkpointing] if checkpointing and config.gradient_checkpointing == "auto" else []
+    return plan, [*auto, *card_lines(fits)]
 
 
-def _features(module: nn.Module) -> tuple[int, int]:
-    if isinstance(module, Conv1D):
-        inner, outer = module.weight.shape
-        return inner, outer
-    sizes: Any = module
-    return sizes.in_features, sizes.out_features
-
-
-def shape_of(model: PreTrainedModel, adapter: int, bytes_per_parameter: int) -> Shape:
-    """The sizes of a model that its memory depends on; ``adapter`` is the number of trained values."""
-    config: Any = model.config.get_text_config()
-    hidden = int(config.hidden_size)
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "ffn_hidden_size", None) or 4 * hidden
-    return Shape(
-        parameters=sum(p.numel() for p in model.parameters() if not p.requires_grad or p.is_meta) + adapter,
-        trainable=adapter,
-        bytes_per_parameter=bytes_per_parameter,
-        layers=int(config.num_hidden_layers),
-        hidden=hidden,
-        inner=int(inner),
-        vocabulary=int(model.get_input_embeddings().weight.shape[0]),
+def _shape(config: Config, base: PreTrainedModel, inputs: Inputs, targets: list[str]) -> Shape:
+    return shape_of(
+        base, targets, rank=config.lora_rank, method=config.method, bytes_per_parameter=inputs.weights.itemsize
     )
 
 
-def plan_of(config: Config, inputs: Inputs, shape: Shape, rows: str) -> Plan:
-    """The plan of this config on these documents."""
+def plan_of(
+    config: Config, inputs: Inputs, shape: Shape, rows: str, whole_logits: bool = False, *, loaded: bool = False
+) -> tuple[Plan, str]:
+    """The plan of this config on these documents, and why gradient checkpointing is on; empty where it is off.
+
+    ``loaded`` says that the base's weights have taken their memory already.
+    """
+    whole = partial(_plan, config, inputs, shape, rows, whole_logits)
+    if config.gradient_checkpointing != "auto":
+        return whole(config.gradient_checkpointing), "on" if config.gradient_checkpointing else ""
+    plan, free = whole(False), available_bytes(inputs.device)
+    need = plan.predicted_peak_bytes - (plan.forecast.weights if loaded else 0)
+    if not wants_checkpointing(need, free):
+        return plan, ""
+    return whole(True), checkpointing_line(need, free)
+
+
+def _plan(
+    config: Config, inputs: Inputs, shape: Shape, rows: str, whole_logits: bool, gradient_checkpointing: bool
+) -> Plan:
     return make_plan(
         inputs.rendered.training,
         inputs.rendered.validation,
@@ -197,7 +263,7 @@ def plan_of(config: Config, inputs: Inputs, shape: Shape, rows: str) -> Plan:
         eval_steps=config.eval_steps,
         save_steps=config.save_steps,
         log_steps=config.log_steps,
-        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing=gradient_checkpointing,
         learning_rate=config.learning_rate,
         lr_schedule=config.lr_schedule,
         weight_decay=config.weight_decay,
@@ -208,6 +274,11 @@ def plan_of(config: Config, inputs: Inputs, shape: Shape, rows: str) -> Plan:
         device=inputs.device,
         precision={torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[inputs.weights],
         rows=rows,
+        questions=min(QUESTIONS_ASKED, len(inputs.rendered.questions)),
+        quantization=config.quantization,
+        dropout=0.0 if config.method == "ia3" else config.lora_dropout,
+        file_bytes=sum(file.stat().st_size for file in inputs.base.glob("*.safetensors")),
+        whole_logits=whole_logits,
     )
 
 
@@ -221,5 +292,5 @@ def plan_lines(plan: Plan) -> list[str]:
              rate=plan.learning_rate, schedule=plan.lr_schedule),
         text("run.plan_model", trainable=plan.trainable_parameters, total=plan.total_parameters, share=share * 100,
              device=plan.device, precision=plan.precision, rows=text(f"run.rows_{plan.rows}")),
-        text("run.plan_memory", gib=plan.predicted_peak_bytes / 2**30),
+        forecast_line(plan.forecast),
     ]  # fmt: skip

@@ -7,17 +7,20 @@ import inspect
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
-from lora_scripts.data import chat_format, render
+from lora_scripts.data import chat_format, render, spelling
 from lora_scripts.data.chat_format import ChatFormat, template_of
 from lora_scripts.data.ledger import Finding
 from lora_scripts.data.preview import preview_lines
 from lora_scripts.data.records import Message, Record
-from lora_scripts.data.render import Document, Rendering, iter_documents, render_prompt
+from lora_scripts.data.render import Document, Rendering, iter_documents, iter_pairs, joined, render_prompt
 from lora_scripts.data.rendered_cache import CachedDocuments, cache_key, cached_documents
 from lora_scripts.data.split import TRAINING, VALIDATION
 from lora_scripts.errors import DataError
@@ -61,11 +64,14 @@ def _render_side(rows: Rows, side: int, tokenizer: Any, config: Config, notes: l
     def make() -> Iterator[Document]:
         nonlocal rendering
         rendering = Rendering()
+        if preference:
+            return starmap(joined, iter_pairs(rows.of(side), tokenizer, rendering, **settings))
         return iter_documents(rows.of(side), tokenizer, rendering, **settings)
 
     def account() -> dict[str, Any]:
         return {"too_long": rendering.too_long, "cut": rendering.cut, "notes": rendering.notes}
 
+    preference = config.task_type == "preference"
     settings: dict[str, Any] = {
         "max_length": config.max_seq_length,
         "too_long": config.too_long,
@@ -78,7 +84,8 @@ def _render_side(rows: Rows, side: int, tokenizer: Any, config: Config, notes: l
             side=side,
             tokenizer=tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else tokenizer.get_vocab(),
             template=template_of(tokenizer).template,
-            code=[inspect.getsource(room) for room in (render, chat_format)],
+            code=[inspect.getsource(room) for room in (render, spelling, chat_format)],
+            preference=preference,
             **settings,
         )
         documents = cached_documents(key, make, account=account, say=notes.append)
@@ -110,15 +117,23 @@ def question_prompt(messages: Sequence[Message], tokenizer: Any, system_prompt: 
     return render_prompt([*opening, *messages], tokenizer)
 
 
-def data_fingerprint(rendered: Rendered) -> str:
-    """sha256 over all documents and masks: equal where the same things are learned and validated."""
-    digest = hashlib.sha256()
-    for documents in (rendered.training, rendered.validation):
-        for document in documents:
-            digest.update(array("i", [len(document.input_ids), *document.input_ids]).tobytes())
-            digest.update(bytes(document.loss_mask))
-        digest.update(b"|")
-    return f"sha256:{digest.hexdigest()}"
+def identities(rendered: Rendered) -> tuple[str, dict[str, NDArray[np.int64]]]:
+    """sha256 over all documents and masks, and a number for each document of each side.
+
+    The first is equal where the same things are learned and validated; a number tells a document in another run.
+    """
+    whole = hashlib.sha256()
+    numbers = {}
+    for side, documents in (("training", rendered.training), ("validation", rendered.validation)):
+        digests = [_digest(document) for document in documents]
+        whole.update(b"".join(digests) + b"|")
+        numbers[side] = np.frombuffer(b"".join(digest[:8] for digest in digests), dtype=np.int64)
+    return f"sha256:{whole.hexdigest()}", numbers
+
+
+def _digest(document: Document) -> bytes:
+    learned = bytes(document.loss_mask)
+    return hashlib.sha256(array("i", document.input_ids).tobytes() + learned).digest()
 
 
 def preview_records(config: Config, count: int) -> Iterator[tuple[str, list[tuple[str, bool]], int, int]]:

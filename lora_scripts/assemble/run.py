@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import torch
 from rich.console import Console
+from safetensors.torch import load
+from safetensors.torch import save as pack
 
 from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter
 from lora_scripts.adapters.inject import trainable
 from lora_scripts.assemble.finish import Outcome, finish
-from lora_scripts.assemble.parts import Inputs, Parts, build, gather, plan_lines, predict
+from lora_scripts.assemble.folds import fold_figures
+from lora_scripts.assemble.increment import STATE_FILE, load_origin, measure
+from lora_scripts.assemble.parts import IDENTITIES_FILE, Inputs, Parts, build, gather, optimizer_of, plan_lines, predict
+from lora_scripts.assemble.ranks import rank_notes, refuse_differences, spread, whole_again
 from lora_scripts.assemble.records import question_prompt
-from lora_scripts.assemble.start import STATE_FILE, Start, choose_start, is_done, refuse_to_overwrite
+from lora_scripts.assemble.start import Start, choose_start, is_done, refuse_to_overwrite, set_aside
+from lora_scripts.assemble.watch import Watch
 from lora_scripts.config import Config, Loaded, dump_config
 from lora_scripts.data.records import Message
 from lora_scripts.data.report import summary, write_report
@@ -31,18 +37,18 @@ from lora_scripts.training.checkpoint import (
     fault_of,
     point,
     prune,
-    read_tensors,
     sweep,
     write_checkpoint,
 )
-from lora_scripts.training.log import RunLog
+from lora_scripts.training.log import RunLog, Unheard
 from lora_scripts.training.loop import fit
-from lora_scripts.training.optim import make_optimizer, optimizer_tensors, restore_optimizer
+from lora_scripts.training.optim import optimizer_tensors, restore_optimizer
+from lora_scripts.training.parallel import ALONE, LostRankError, Ranks, joined
 from lora_scripts.training.plan import Plan
-from lora_scripts.training.run_dir import PROOF, RUN, clear, drop_halves, held
+from lora_scripts.training.run_dir import PROOF, RUN, clear, drop_halves, held, write_json
 from lora_scripts.training.state import RunState, random_states, restore_random
 
-SAMPLE_TOKENS = 64
+SAMPLES, SAMPLE_TOKENS = 6, 64
 OPTIMIZER_FILE, RANDOM_FILE = "optimizer.safetensors", "random.safetensors"
 
 
@@ -51,12 +57,15 @@ def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | No
     config = loaded.config
     run_dir = Path(config.output_dir).expanduser()
     refuse_to_overwrite(config, run_dir)
-    inputs = gather(config)
+    inputs = gather(config, weights=False)
     _refuse_notes(inputs, strict)
     if is_done(config, inputs, run_dir):
         return None
-    plan = predict(config, inputs)
-    tell(console, loaded, inputs, choose_start(config, inputs), plan)
+    start = choose_start(config, inputs)
+    plan, lines = predict(config, start.inputs)
+    tell(console, loaded, start.inputs, start, plan)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return plan
 
 
@@ -65,42 +74,98 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
 
     Raises:
         LoraScriptsError: Whatever stops the run, with what to do next.
+        SystemExit: On other ranks than the first, at the end of their part.
     """
+    run_dir = Path(loaded.config.output_dir).expanduser()
+    with ExitStack() as folder:
+        with joined(loaded.config.device) as ranks:
+            console = console if ranks.first else Console(quiet=True)
+            trained = _train(loaded, ranks, run_dir, folder, console, strict)
+        if not ranks.first:
+            raise SystemExit(0)
+        if trained is None:
+            return None
+        with _in_words(run_dir):
+            return finish(loaded.config, *trained, run_dir, console)
+
+
+def _train(
+    loaded: Loaded, ranks: Ranks, run_dir: Path, folder: ExitStack, console: Console, strict: bool
+) -> tuple[Start, Parts, RunState] | None:
+    """From files to a trained adapter, on all ranks; ``folder`` holds the output folder until the run ends."""
     config = loaded.config
-    run_dir = Path(config.output_dir).expanduser()
-    refuse_to_overwrite(config, run_dir)
-    inputs = gather(config)
-    _refuse_notes(inputs, strict)
-    if is_done(config, inputs, run_dir):
+
+    def prepare() -> Start | None:
+        if ranks.first:
+            refuse_to_overwrite(config, run_dir)
+        inputs = gather(config.model_copy(update={"device": ranks.own_device(config.device)}))
+        _refuse_notes(inputs, strict)
+        if ranks.first:
+            if is_done(config, inputs, run_dir):
+                return None
+            with _in_words(run_dir):
+                folder.enter_context(held(run_dir))
+                sweep(run_dir)
+                drop_halves(run_dir)
+        return choose_start(config, inputs)
+
+    start: Start | None = ranks.together(prepare)
+    if not ranks.first_says(b"go on" if start else b"") or start is None:
         return None
-    with held(run_dir):
-        try:
-            return _in_folder(loaded, inputs, run_dir, console)
-        except OSError as e:
-            drop_halves(run_dir)
-            raise TrainError("run.disk", where=e.filename or run_dir, reason=e.strerror or str(e)) from e
-        except KeyboardInterrupt as e:  # outside the steps, where a checkpoint has nothing to add
-            raise Interrupted("run.stopped", where=run_dir) from e
+    refuse_differences(ranks, start.inputs)
+    with _in_words(run_dir):
+        if ranks.first:
+            start = _open_folder(loaded, start, run_dir, console)
+        return _in_folder(config, ranks, start, run_dir, console)
 
 
-def _in_folder(loaded: Loaded, inputs: Inputs, run_dir: Path, console: Console) -> Outcome:
-    """The part of ``train_run`` that writes, once the folder is ours alone."""
+def _open_folder(loaded: Loaded, start: Start, run_dir: Path, console: Console) -> Start:
+    """Clear what is left of other runs, write and tell what is known before a model is loaded."""
     config = loaded.config
-    sweep(run_dir)
-    drop_halves(run_dir)
-    start = choose_start(config, inputs)
+    start, aside = set_aside(start, run_dir)
     if start.checkpoint is None or (config.overwrite and run_dir.resolve() != start.checkpoint.resolve().parent):
         clear(run_dir)
     (run_dir / PROOF).unlink(missing_ok=True)
     (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
-    write_report(inputs.rows.ledger, run_dir)
-    tell(console, loaded, inputs, start, None)
-    parts = build(config, inputs)
-    (run_dir / "plan.json").write_text(json.dumps(parts.plan.to_json(), indent=1) + "\n", encoding="utf-8")
-    for line in [*parts.notes, *plan_lines(parts.plan)]:
+    write_report(start.inputs.rows.ledger, run_dir)
+    tell(console, loaded, start.inputs, start, None)
+    if config.folds and not start.checkpoint:
+        fold_figures(config, start.inputs, config.folds, run_dir, console.print)
+    if aside:
+        console.print(text("increment.set_aside", folder=aside), markup=False, highlight=False, soft_wrap=True)
+    return start
+
+
+def _in_folder(
+    config: Config, ranks: Ranks, start: Start, run_dir: Path, console: Console
+) -> tuple[Start, Parts, RunState]:
+    """The part of ``_train`` that needs a model."""
+    inputs = start.inputs
+    sharded = config.shard and ranks.size > 1
+    parts: Parts = ranks.together(lambda: build(config, replace(inputs, device="cpu") if sharded else inputs))
+    if sharded:
+        ranks = replace(ranks, sharded=True)
+        spread(parts, inputs, ranks)
+    if ranks.first:
+        write_json(run_dir / "plan.json", parts.plan.to_json())
+    for line in [*parts.notes, *rank_notes(config, ranks), *plan_lines(parts.plan)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    state = follow_plan(config, inputs, parts, start, run_dir, console)
-    return finish(config, inputs, parts, state, run_dir, console)
+    state = follow_plan(config, start, parts, run_dir, console, ranks)
+    if sharded and ranks.first:
+        start, parts = whole_again(config, start, parts)
+    return start, parts, state
+
+
+@contextmanager
+def _in_words(run_dir: Path) -> Iterator[None]:
+    """What the disk or Ctrl-C do to a run that has its folder, as an error of ours."""
+    try:
+        yield
+    except OSError as e:
+        drop_halves(run_dir)
+        raise TrainError("run.disk", where=e.filename or run_dir, reason=e.strerror or str(e)) from e
+    except KeyboardInterrupt as e:  # outside the steps, where a checkpoint has nothing to add
+        raise Interrupted("run.stopped", where=run_dir) from e
 
 
 def _refuse_notes(inputs: Inputs, strict: bool) -> None:
@@ -118,25 +183,21 @@ def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: P
 
 
 def follow_plan(
-    config: Config, inputs: Inputs, parts: Parts, start: Start, run_dir: Path, console: Console
+    config: Config, start: Start, parts: Parts, run_dir: Path, console: Console, ranks: Ranks = ALONE
 ) -> RunState:
     """Train to the end of the plan, with everything that is seen and saved on the way."""
-    parameters = trainable(parts.model)
-    optimizer = make_optimizer(parameters, weight_decay=config.weight_decay)
+    inputs, parameters = start.inputs, trainable(parts.model)
+    optimizer = optimizer_of(config, parts.model)
     torch.manual_seed(config.seed)
-    state = RunState(fingerprints=inputs.fingerprints)
-    if start.checkpoint:
-        state = restore(start.checkpoint, parts, optimizer)
-        keep_best(state, start.checkpoint, run_dir, console)
-    validation = inputs.rendered.validation
-
-    def evaluate() -> float:
-        total, count = parts.task.evaluate(validation, config.batch_size)
-        return total / count
-
-    log = RunLog(run_dir, parts.plan, state, console, ask=sampler(config, inputs, parts))
+    state = _begin(config, start, parts, optimizer, run_dir, console, ranks)
+    log: RunLog | Unheard = Unheard()
+    watch: Watch | None = None
+    if ranks.first:
+        ask = list if ranks.sharded else sampler(config, inputs, parts)
+        watch = Watch(config, inputs, parts.plan, run_dir, state)
+        log = RunLog(run_dir, parts.plan, state, console, ask=ask, judge=watch.judge)
     try:
-        with stop_requests(console) as stop_wanted:
+        with stop_requests(console, ranks) as stop_wanted:
             fit(
                 parts.task,
                 parts.plan,
@@ -144,16 +205,81 @@ def follow_plan(
                 optimizer,
                 parameters,
                 log=log,
-                save=lambda s: save(s, parts, optimizer, run_dir),
-                evaluate=evaluate if validation else None,
+                save=lambda s: save(s, inputs, parts, optimizer, run_dir, ranks),
+                evaluate=evaluator(config, inputs, parts, state, ranks, console)
+                if inputs.rendered.validation
+                else None,
                 stop_wanted=stop_wanted,
+                halved=log.halved,
+                ranks=ranks,
             )
     except BaseException:
         with suppress(OSError):  # what stopped the run is the thing to tell
             log.close()
         raise
     log.close()
+    if watch:
+        for line in watch.closing_lines():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     return state
+
+
+def _begin(
+    config: Config,
+    start: Start,
+    parts: Parts,
+    optimizer: torch.optim.Optimizer,
+    run_dir: Path,
+    console: Console,
+    ranks: Ranks,
+) -> RunState:
+    """Where the run starts, put into model and optimiser: a checkpoint, an earlier adapter, or nothing.
+
+    The first rank reads for all, so that on other machines the output folder need not be there.
+    """
+    if ranks.first_says(b"restore" if start.checkpoint else b""):
+        state = restore(start.checkpoint, parts, optimizer, ranks)
+        if ranks.first and start.checkpoint:
+            keep_best(state, start.checkpoint, run_dir, console)
+        return state
+    state = RunState(fingerprints=start.inputs.fingerprints)
+    if part := start.increment:
+        if ranks.first:
+            load_origin(parts, part.origin)
+        if ranks.size > 1:
+            restore_adapter(parts.model, load(ranks.first_says(pack(adapter_tensors(parts.model)))))
+        state.origin = str(part.origin.path)
+        state.before = measure(config, parts, part)
+    return state
+
+
+def evaluator(
+    config: Config, inputs: Inputs, parts: Parts, state: RunState, ranks: Ranks, console: Console
+) -> Callable[[], float]:
+    """A function that measures the validation loss, each rank on its part of the records."""
+    validation = inputs.rendered.validation
+    shares = [validation[rank :: ranks.size] for rank in range(ranks.size)]
+    most = config.batch_size
+
+    def smaller(size: int) -> None:
+        nonlocal most
+        most = size
+        console.print(text("train.eval_halved", size=size), markup=False, highlight=False, soft_wrap=True)
+
+    def part() -> tuple[float, float]:
+        size = min(most, state.micro_batch or most)
+        total, count = parts.task.evaluate(shares[ranks.rank], size, smaller)
+        if ranks.sharded:  # as in a step: the same number of passes on all ranks
+            passes = [-(-len(share) // size) for share in shares]
+            for _ in range(max(passes) - passes[ranks.rank]):
+                parts.task.evaluate(validation[:1], 1)
+        return total, float(count)
+
+    def evaluate() -> float:
+        total, count = ranks.sums(part, 2)
+        return total / count
+
+    return evaluate
 
 
 def keep_best(state: RunState, checkpoint: Path, run_dir: Path, console: Console) -> None:
@@ -171,7 +297,7 @@ def keep_best(state: RunState, checkpoint: Path, run_dir: Path, console: Console
 
 def sampler(config: Config, inputs: Inputs, parts: Parts) -> Callable[[], list[tuple[str, str]]]:
     """A function that answers the fixed sample questions with the model as it is now."""
-    asked = list(config.sample_questions) or [record.question for record in inputs.rendered.questions[:3]]
+    asked = list(config.sample_questions) or [record.question for record in inputs.rendered.questions[:SAMPLES]]
     prompts = [question_prompt([Message("user", q)], inputs.tokenizer, config.system_prompt) for q in asked]
 
     def ask() -> list[tuple[str, str]]:
@@ -188,19 +314,34 @@ def sampler(config: Config, inputs: Inputs, parts: Parts) -> Callable[[], list[t
     return ask
 
 
-def save(state: RunState, parts: Parts, optimizer: torch.optim.Optimizer, run_dir: Path) -> None:
-    """Write a checkpoint of this moment and drop the oldest ones beyond the limit.
+def save(
+    state: RunState,
+    inputs: Inputs,
+    parts: Parts,
+    optimizer: torch.optim.Optimizer,
+    run_dir: Path,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Write a checkpoint of this moment and drop the oldest ones beyond the limit; the first rank does.
 
     Raises:
-        TrainError: A value of the adapter is not finite, or the disk refuses.
+        TrainError: A value of the adapter is not finite, on any rank; or the disk refuses.
     """
+    # on all ranks: where the base is sharded, this puts layers back to their parts, and all must be in the same state
     tensors = adapter_tensors(parts.model)
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise TrainError("train.not_finite_adapter", step=state.step)
+    if not ranks.first:
+        return
     path = write_checkpoint(
         run_dir,
         state.step,
-        {WEIGHTS_FILE: tensors, OPTIMIZER_FILE: optimizer_tensors(optimizer), RANDOM_FILE: random_states()},
+        {
+            WEIGHTS_FILE: tensors,
+            OPTIMIZER_FILE: optimizer_tensors(optimizer),
+            RANDOM_FILE: random_states(),
+            IDENTITIES_FILE: {side: torch.from_numpy(ids.copy()) for side, ids in inputs.identities.items()},
+        },
         {CONFIG_FILE: config_text(parts.model), STATE_FILE: state.to_json()},
     )
     point(run_dir, "last", path)
@@ -210,29 +351,41 @@ def save(state: RunState, parts: Parts, optimizer: torch.optim.Optimizer, run_di
         prune(run_dir, parts.plan.save_total_limit, {state.best_step, state.step})
 
 
-def restore(checkpoint: Path, parts: Parts, optimizer: torch.optim.Optimizer) -> RunState:
-    """Put adapter, optimiser, random generators and position back as they were."""
-    restore_adapter(parts.model, read_tensors(checkpoint, WEIGHTS_FILE))
-    restore_optimizer(optimizer, read_tensors(checkpoint, OPTIMIZER_FILE))
-    restore_random(read_tensors(checkpoint, RANDOM_FILE))
-    return RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+def restore(checkpoint: Path | None, parts: Parts, optimizer: torch.optim.Optimizer, ranks: Ranks) -> RunState:
+    """Put adapter, optimiser, random generators and position back as they were; the first rank reads for all."""
+    names = (WEIGHTS_FILE, OPTIMIZER_FILE, RANDOM_FILE, STATE_FILE)
+    read = ranks.together(lambda: [(checkpoint / name).read_bytes() for name in names] if checkpoint else [b""] * 4)
+    weights, moments, random, position = [ranks.first_says(raw) for raw in read]
+    restore_adapter(parts.model, load(weights))
+    restore_optimizer(optimizer, load(moments))
+    restore_random(load(random))
+    return RunState.from_json(position.decode())
 
 
 @contextmanager
-def stop_requests(console: Console) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second one ends the process at once."""
+def stop_requests(console: Console, ranks: Ranks = ALONE) -> Iterator[Callable[[], bool]]:
+    """A function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second one ends the process at once.
+
+    Not so among ranks: there Ctrl-C comes from the terminal and once more from the launcher, which ends by force what
+    does not stop. It also asks the others to stop when one rank died, and the first has to tell about that.
+    """
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if asked and ranks.size == 1:
             os._exit(1)
+        if not asked:
+            console.print(text("train.stopping"), markup=False, highlight=False)
         asked.append(number)
-        console.print(text("train.stopping"), markup=False, highlight=False)
 
     names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
     before = {getattr(signal, n): signal.signal(getattr(signal, n), note) for n in names}
+    lost = False
     try:
         yield lambda: bool(asked)
+    except LostRankError:
+        lost = True
+        raise
     finally:
-        for number, handler in before.items():
+        for number, handler in () if lost else before.items():
             signal.signal(number, handler)

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lora_scripts.assemble.increment import (
+    FIXED,
+    Increment,
+    again,
+    differences,
+    increment,
+    read_origin,
+    state_of,
+)
 from lora_scripts.assemble.parts import Inputs
 from lora_scripts.config import Config
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
-from lora_scripts.training.checkpoint import Skipped, fault_of, newest_whole
-from lora_scripts.training.run_dir import is_finished, is_unfinished, not_ours
+from lora_scripts.training.checkpoint import MANIFEST, PREFIX, Skipped, fault_of, newest_whole, step_of
+from lora_scripts.training.run_dir import is_finished, is_unfinished, not_ours, ours_in
 from lora_scripts.training.state import RunState
 
-STATE_FILE = "state.json"
+EARLIER = "earlier-"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run starts: at a checkpoint or at nothing.
+    """Where a run starts: at a checkpoint, at an earlier adapter, or at nothing.
 
-    ``skipped`` are newer checkpoints that are broken, ``changed`` the keys that differ from the checkpoint's and may.
+    ``inputs`` are what the run works on, ``skipped`` newer checkpoints that are broken, ``changed`` the keys that
+    differ from the checkpoint's and may. With ``increment`` and no ``checkpoint`` only weights are taken over.
     """
 
-    checkpoint: Path | None
-    skipped: list[Skipped]
+    inputs: Inputs
+    checkpoint: Path | None = None
+    skipped: tuple[Skipped, ...] = ()
     changed: tuple[str, ...] = ()
+    increment: Increment | None = None
+
+    @property
+    def of_these_rows(self) -> int:
+        """How many of the training documents come from the data of this run; replayed ones behind them may not."""
+        return self.increment.new_records if self.increment else len(self.inputs.rendered.training)
 
     def lines(self, wanted: str | None) -> list[str]:
         """What to tell the user about it."""
@@ -35,6 +51,8 @@ class Start:
         if self.checkpoint:
             told.append(text("run.resumes", checkpoint=self.checkpoint))
             return [*told, text("run.resumes_changed", names=", ".join(self.changed))] if self.changed else told
+        if self.increment:
+            return [*told, *self.increment.lines()]
         return [*told, text("run.nothing_to_resume")] if wanted else told
 
 
@@ -67,41 +85,106 @@ def is_done(config: Config, inputs: Inputs, run_dir: Path) -> bool:
         record = json.loads((run_dir / "provenance.json").read_text(encoding="utf-8"))["fingerprints"]
     except (OSError, ValueError, KeyError, TypeError):
         record = {}
-    changed = _changes(record, inputs.fingerprints)
-    if changed:
-        names = ", ".join(name.partition(".")[2] or name for name in changed)
-        raise UsageError("run.other_finished", where=run_dir, names=names)
+    found = {name: said for name, said in differences(record, inputs.fingerprints).items() if name != "noted.libraries"}
+    if "data" in found and not set(found) & set(FIXED):
+        if origin := state_of_run(run_dir).origin:  # made by an incremental run: the same once more?
+            again = increment(config, inputs, read_origin(Path(origin)))
+            if again and not set(differences(record, again.inputs.fingerprints)) - {"noted.libraries"}:
+                return True
+        return False
+    if found:
+        raise UsageError("run.other_finished", where=run_dir, names=", ".join(found.values()))
     return True
 
 
+def state_of_run(run_dir: Path) -> RunState:
+    """The state of the newest whole checkpoint; a fresh one where there is none."""
+    checkpoint, _ = newest_whole(run_dir)
+    return state_of(checkpoint) if checkpoint else RunState()
+
+
 def choose_start(config: Config, inputs: Inputs) -> Start:
-    """The checkpoint that ``resume_from_checkpoint`` means.
+    """Where ``resume_from_checkpoint`` means the run to start.
+
+    The same data, base and settings: exactly where the checkpoint was. New records: from its weights, on the new ones.
 
     Raises:
-        UsageError: The named checkpoint is not there or broken, or comes from other data, base or settings.
+        UsageError: What it names is not there or broken, or comes from another base or other settings.
     """
-    wanted = config.resume_from_checkpoint
+    wanted, run_dir = config.resume_from_checkpoint, Path(config.output_dir).expanduser()
     if not wanted:
-        return Start(None, [])
+        return Start(inputs)
+    own, skipped = newest_whole(run_dir)
     if wanted == "auto":
-        checkpoint, skipped = newest_whole(Path(config.output_dir).expanduser())
-    else:
-        checkpoint, skipped = Path(wanted).expanduser(), []
-        fault = fault_of(checkpoint)
-        if fault:
-            raise UsageError("run.bad_checkpoint", where=checkpoint, reason=fault)
-    if checkpoint is None:
-        return Start(None, skipped)
-    try:
-        before = RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, TypeError, ValueError) as e:
-        raise UsageError("run.bad_checkpoint", where=checkpoint, reason=f"{STATE_FILE}: {e}") from e
-    changed = _changes(before.fingerprints, inputs.fingerprints)
-    refused = [name.removeprefix("config.") for name in changed if not name.startswith("noted.")]
-    if refused:
-        raise UsageError("run.other_run", where=checkpoint, names=", ".join(refused))
-    return Start(checkpoint, skipped, tuple(name.removeprefix("noted.") for name in changed))
+        if own:
+            return _go_on(config, inputs, own, tuple(skipped))
+        aside = earlier_runs(run_dir)
+        return _train_on(config, inputs, aside[-1]) if aside else Start(inputs, skipped=tuple(skipped))
+    named = Path(wanted).expanduser()
+    if own and not config.overwrite and state_of(own).origin == wanted and own.parent.resolve() != named.resolve():
+        return _go_on(config, inputs, own, tuple(skipped))  # an incremental run from there that was interrupted
+    if step_of(named) < 0 and not (named / MANIFEST).exists():
+        return _train_on(config, inputs, named)
+    if fault := fault_of(named):
+        raise UsageError("run.bad_checkpoint", where=named, reason=fault)
+    return _go_on(config, inputs, named, ())
 
 
-def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [name for name, value in now.items() if before.get(name) != value]
+def _go_on(config: Config, inputs: Inputs, checkpoint: Path, skipped: tuple[Skipped, ...]) -> Start:
+    """Exactly from ``checkpoint`` where it is of this run, else from its weights where only records were added."""
+    state = state_of(checkpoint)
+    part = increment(config, inputs, read_origin(Path(state.origin))) if state.origin else None
+    own = part.inputs if part else inputs
+    found = differences(state.fingerprints, own.fingerprints)
+    refused = [name for name in found if not name.startswith("noted.")]
+    if not refused:
+        noted = tuple(said for name, said in found.items() if name.startswith("noted."))
+        return Start(own, checkpoint, skipped, noted, part)
+    if "data" in refused and not set(refused) & set(FIXED):
+        if config.resume_from_checkpoint == "auto":
+            origin = checkpoint.parent if is_finished(checkpoint.parent) else _best_of(checkpoint, state)
+        else:
+            origin = checkpoint
+        fresh = increment(config, inputs, read_origin(origin))
+        if fresh:
+            return Start(fresh.inputs, None, skipped, (), fresh)
+    raise UsageError("run.other_run", where=checkpoint, names=", ".join(found[name] for name in refused))
+
+
+def _best_of(checkpoint: Path, state: RunState) -> Path:
+    best = checkpoint.parent / f"{PREFIX}{state.best_step}"
+    return best if state.best_step and not fault_of(best) else checkpoint
+
+
+def _train_on(config: Config, inputs: Inputs, folder: Path) -> Start:
+    """From the weights of an adapter's folder: on what is new since, or on everything."""
+    origin = read_origin(folder)
+    found = increment(config, inputs, origin)
+    found = found or again(inputs, origin, text("increment.nothing_new", origin=origin.path))
+    return Start(found.inputs, increment=found)
+
+
+def earlier_runs(run_dir: Path) -> list[Path]:
+    """The runs that incremental ones have set aside in ``run_dir``, oldest first."""
+    found = [path for path in run_dir.glob(f"{EARLIER}*") if path.name.removeprefix(EARLIER).isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(EARLIER)))
+
+
+def set_aside(start: Start, run_dir: Path) -> tuple[Start, Path | None]:
+    """Move the run that ``start`` trains on from, where it lies in ``run_dir`` itself, into a folder of its own there.
+
+    Renames only: killed between two of them, the next start finds the checkpoints in one of the two places.
+    """
+    part = start.increment
+    if start.checkpoint or not part or part.origin.run_dir.resolve() != run_dir.resolve():
+        return start, None
+    number = len(earlier_runs(run_dir)) + 1
+    folder = run_dir / f"{EARLIER}{number}"
+    folder.mkdir()
+    for path in ours_in(run_dir):
+        path.rename(folder / path.name)
+    inside = part.origin.path.resolve().relative_to(run_dir.resolve())
+    path = folder / inside
+    weights = folder / part.origin.weights.resolve().relative_to(run_dir.resolve())
+    moved = replace(part.origin, path=path, weights=weights, run_dir=folder)
+    return replace(start, increment=replace(part, origin=moved)), folder

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the user said about the shape of the files."""
+    """What the user said about the shape of the files; ``preference`` for pairs of a better and a worse answer."""
 
     roles: Mapping[str, Sequence[str]] | None = None
     columns: Mapping[str, str] | None = None
+    preference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,12 @@ class Survey:
 
     def again(self, path: str | Path, ledger: Ledger) -> Iterator[Record]:
         """The records of one source, with an account of their own."""
-        drafts = iter_drafts(path, self.given.roles, self.given.columns, ledger)
-        return self.screen.records(clean(drafts, ledger), ledger)
+        return self.screen.records(self.as_read(path, ledger), ledger)
+
+    def as_read(self, path: str | Path, ledger: Ledger) -> Iterator[Record]:
+        """The records of one source with the personal data that they hold."""
+        given = self.given
+        return clean(iter_drafts(path, given.roles, given.columns, ledger, preference=given.preference), ledger)
 
     def decide(self) -> NDArray[np.int8]:
         """The side of each record; completes the ledger, which then adds up."""
@@ -147,10 +153,11 @@ def survey_for(config: Config) -> Survey:
     roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
     columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
     screen = Screen(config.desensitize, config.desensitize_types or DEFAULT_TYPES)
+    given = Given(roles, columns, config.task_type == "preference")
     if config.eval_data:
         sources: list[tuple[str | Path, bool | None]] = [(config.data_path, False), (config.eval_data, True)]
-        return Survey(sources, Given(roles, columns), screen, Split(0.0, config.seed))
-    return Survey([(config.data_path, None)], Given(roles, columns), screen, Split(config.eval_ratio, config.seed))
+        return Survey(sources, given, screen, Split(0.0, config.seed))
+    return Survey([(config.data_path, None)], given, screen, Split(config.eval_ratio, config.seed))
 
 
 def rows_of(survey: Survey) -> Rows:
@@ -179,7 +186,8 @@ def rows_of(survey: Survey) -> Rows:
 
 
 def _bytes(record: Record) -> bytes:
-    return repr([(m.role, m.content) for m in record.messages]).encode("utf-8", "surrogatepass")
+    said = [(m.role, m.content) for m in record.messages]
+    return repr((said, record.rejected) if record.rejected else said).encode("utf-8", "surrogatepass")
 
 
 def _same_again(survey: Survey, count: int, content: bytes) -> Iterator[Record]:
@@ -198,6 +206,15 @@ def _same_again(survey: Survey, count: int, content: bytes) -> Iterator[Record]:
             yield record
     if left or seen.digest() != content:
         raise DataError("run.files_changed", where=survey.sources[0][0])
+
+
+def masked_pairs(config: Config) -> Iterator[tuple[Record, Record]]:
+    """Each record of the config's files as read and as masked, one by one: to ask whether a model gives back what was
+    masked. Only for modes that keep every record."""
+    survey = survey_for(config)
+    for path, _ in survey.sources:
+        read, to_mask = tee(survey.as_read(path, Ledger()))
+        yield from zip(read, survey.screen.records(to_mask, Ledger()), strict=False)
 
 
 def check_paths(paths: Sequence[Path]) -> Ledger:

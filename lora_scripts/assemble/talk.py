@@ -75,7 +75,8 @@ def open_chat(
         elif trained_on != found:
             raise ModelError("cli.other_base", where=folder, base=base)
     tokenizer = load_tokenizer(folders[0] if (folders[0] / "tokenizer_config.json").exists() else base)
-    model: Any = load_model(base, dtype=weights, device=place)
+    quantization = record.get("config", {}).get("quantization", "none")
+    model: Any = load_model(base, dtype=weights, device=place, quantization=quantization)
     for path, weight in wanted:
         model = load_adapter(model, path, weight=weight)
     system_prompt = record.get("config", {}).get("system_prompt")

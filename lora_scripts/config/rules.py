@@ -30,6 +30,8 @@ def contradictions(config: Config, where: Mapping[str, str], name: str) -> list[
         found.append(problem("config.output_is_base", at("output_dir"), path=config.output_dir))
     if config.shard and config.quantization != "none":
         found.append(problem("config.shard_and_quantization", at("shard", "quantization")))
+    if config.shard and config.task_type == "preference":
+        found.append(problem("config.shard_and_preference", at("shard", "task_type")))
     if config.task_type == "preference" and config.folds:
         found.append(problem("config.folds_and_preference", at("folds")))
     found += _shared_roles(config, at("roles"))

@@ -6,94 +6,20 @@ are made from it. A new key goes into the section that it belongs to, or into a 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
+from pydantic import BaseModel, ConfigDict, Field
+
+from lora_scripts.config.values import (
+    AnswerRules,
+    Device,
+    Names,
+    PiiTypes,
+    Roles,
+    Sentences,
+    Text,
+    Whole,
 )
-from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict
-
-DEVICES = ("auto", "cpu", "cuda", "cuda:0")
-DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
-
-
-def _whole(value: object) -> object:
-    """``3.0`` is the whole number 3, as in files of other tools."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _written(value: object) -> object:
-    """Inside ``answer_rules`` values come as written, a number too."""
-    return int(value) if isinstance(value, str) and value.isdecimal() and value.isascii() else _whole(value)
-
-
-def _listed(value: object) -> object:
-    """``a, b`` and ``[a, b]`` are the same list."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, Sequence) else value
-
-
-def _single(value: object) -> object:
-    """One text is a list of one; it is not cut at commas, because a sentence may hold some."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, Sequence) else value
-
-
-def _role_names(value: object) -> object:
-    return {role: _single(names) for role, names in value.items()} if isinstance(value, Mapping) else value
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(DEVICE, value):
-        raise PydanticCustomError("not_a_choice", "not a device")
-    return value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise PydanticCustomError("bad_pattern", "not a pattern", {"value": value, "reason": str(error)}) from None
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-Names = Annotated[tuple[Text, ...], BeforeValidator(_listed), _ONE_OR_MORE]
-Sentences = Annotated[tuple[Text, ...], BeforeValidator(_single), _ONE_OR_MORE]
-PiiType = Literal[
-    "id_card", "phone", "landline", "email", "bank_card", "passport", "permit", "plate", "uscc", "case_no",
-    "medical_no", "wechat", "qq", "ip", "mac", "amount", "name", "address",
-]  # fmt: skip
-PiiTypes = Annotated[tuple[PiiType, ...], BeforeValidator(_listed), _ONE_OR_MORE]
-Roles = Annotated[dict[Literal["user", "assistant", "system"], Sentences], BeforeValidator(_role_names)]
-Pattern = Annotated[Text, AfterValidator(_pattern)]
-Device = Annotated[Text, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]
-
-
-class AnswerRules(TypedDict, total=False):
-    """What a good answer looks like."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
-
-    opening: Pattern
-    disclaimer: Text
-    forbidden: Sentences
-    min_length: Annotated[int, BeforeValidator(_written), Field(ge=0)]
-    max_length: Annotated[int, BeforeValidator(_written), Field(ge=1)]
-    statutes: Text
 
 
 class Section(BaseModel):
@@ -136,8 +62,9 @@ class DataKeys(Section):
 
     从训练数据中划出作验证的比例；0 表示全部用于训练，不做验证。
     """
-    columns: dict[Literal["question", "answer", "system"], Text] | None = None
-    """Which column of a table holds what, where the headers do not tell: `{question: 咨询, answer: 回复}`.
+    columns: dict[Literal["question", "answer", "rejected", "system"], Text] | None = None
+    """Which column of a table holds what, where the headers do not tell: `{question: 咨询, answer: 回复}`; \
+`rejected` for preference pairs.
 
     表头看不出含义时，指明各列：`{question: 咨询, answer: 回复}`。
     """
@@ -351,13 +278,13 @@ hang on one small validation set. Takes as many times as long.
     连续多少次验证没有变好就停止；不填：不提前停止。
     """
     sample_questions: Sentences = ()
-    """Questions answered at each evaluation; empty: three from the validation records.
+    """Questions answered at each evaluation; empty: six from the validation records.
 
-    每次评估时回答的问题；不填：从验证数据中取三条。
+    每次评估时回答的问题；不填：从验证数据中取六条。
     """
     answer_rules: AnswerRules | None = None
-    """What a good answer looks like: `opening` (a regular expression that it starts with), `disclaimer` (words that it \
-holds), `forbidden` (a list of words that it does not), `min_length`, `max_length` (characters), `statutes` (a text \
+    """What a good answer looks like: `opening` (a regular expression that it starts with), `disclaimer` (words that \
+it holds), `forbidden` (a list of words that it does not), `min_length`, `max_length` (characters), `statutes` (a text \
 file, one citable law or article a line).
 
     好的回答是什么样：`opening` 开头须匹配的正则表达式；`disclaimer` 须含的声明；`forbidden` 禁用词列表；\
@@ -420,3 +347,8 @@ class Config(DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys):
     def validates(self) -> bool:
         """Whether there are validation records."""
         return self.eval_data is not None or self.eval_ratio > 0
+
+    @property
+    def house_rules(self) -> dict[str, Any]:
+        """``answer_rules`` as plain values."""
+        return dict(self.model_dump(mode="json", include={"answer_rules"})["answer_rules"] or {})

@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
-from lora_scripts.config.schema import DEVICES, AnswerRules, Config
+from lora_scripts.config.schema import Config
+from lora_scripts.config.values import DEVICES, AnswerRules
 from lora_scripts.config.yaml_lines import Entry, scalar
 from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
@@ -92,8 +93,8 @@ def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str,
     where = entry.lines.get(path[:2], entry.where) if len(path) > 1 else entry.where
     written = entry.key
     if kind == "extra_forbidden" and len(path) > 1:
-        known = ", ".join(AnswerRules.__annotations__)
-        return problem("config.inner_key", where, name=written, inner=path[1], choices=known)
+        choices = ", ".join(AnswerRules.__annotations__)
+        return problem("config.inner_key", where, name=written, inner=path[1], choices=choices)
     if kind == "extra_forbidden":
         near = nearest(key, [*Config.model_fields, *ALIASES, *SWITCHES])
         if near:

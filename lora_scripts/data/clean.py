@@ -115,7 +115,7 @@ class _Seen:
         self._exact: list[bytes] = []
         self._sources = Sources()
 
-    def twin(self, messages: tuple[Message, ...], source: str) -> tuple[str, str]:
+    def twin(self, messages: Sequence[Message], source: str) -> tuple[str, str]:
         """The bin for ``messages`` that an earlier record holds already, and that record's place; or ``("", "")``."""
         exact, loose = _hashes(messages)
         at = self._first.setdefault(loose, len(self._exact))
@@ -126,7 +126,7 @@ class _Seen:
         return "exact_duplicate" if self._exact[at] == exact else "near_duplicate", self._sources[at]
 
 
-def _hashes(messages: tuple[Message, ...]) -> tuple[bytes, bytes]:
+def _hashes(messages: Sequence[Message]) -> tuple[bytes, bytes]:
     """16 bytes of the conversation as it is, and of its letters and figures alone."""
     exact = blake2b(digest_size=16)
     loose = blake2b(digest_size=16)
@@ -163,10 +163,16 @@ def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> Iterator[Recor
             invisible += touched
             turns.append((role, content))
         messages, reason, done = _fold(turns)
+        rejected = draft.rejected
+        if rejected is not None:
+            rejected, touched = visible(rejected)
+            invisible += touched
+            reason = reason or _unfit(messages[-1].content, rejected)
         if reason:
             ledger.leave_out(source, reason)
             continue
-        twin, place = seen.twin(messages, source)
+        said = messages if rejected is None else (*messages, Message("rejected", rejected))
+        twin, place = seen.twin(said, source)
         if twin == "exact_duplicate":
             ledger.leave_out(source, "exact_duplicate", text("data.same_as", source=place))
             continue
@@ -176,7 +182,7 @@ def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> Iterator[Recor
         for kind in dict.fromkeys(done):
             notes.setdefault(kind, Places()).add(source)
         ledger.kept += 1
-        yield Record(messages, source, draft.synthetic)
+        yield Record(messages, source, draft.synthetic, rejected)
     if invisible:
         ledger.findings.append(finding("info", "invisible_characters", "", count=invisible))
     for kind, found in notes.items():
@@ -215,6 +221,15 @@ def _fold(turns: Turns) -> tuple[tuple[Message, ...], str, list[str]]:
     if out[-1:] and out[-1][0] == "assistant":
         return tuple(Message(role, content) for role, content in out), "", done
     return (), "orphan_answer", []
+
+
+def _unfit(chosen: str, rejected: str) -> str:
+    """The bin for two answers that cannot be compared, or nothing."""
+    if not rejected:
+        return "empty_rejected"
+    if is_placeholder(rejected):
+        return "placeholder_rejected"
+    return "same_answers" if rejected == chosen else ""
 
 
 def finding(severity: str, kind: str, where: str, **values: object) -> Finding:

@@ -21,12 +21,14 @@ class Message:
 class Record:
     """One conversation; ``source`` is ``file:line`` of its first line (1-based).
 
-    ``synthetic`` marks one that was made from another by augmentation.
+    ``synthetic`` marks one that was made from another by augmentation. ``rejected`` makes it a preference record: the
+    words that should not have been said in place of the last answer.
     """
 
     messages: tuple[Message, ...]
     source: str
     synthetic: bool = False
+    rejected: str | None = None
 
     @property
     def question(self) -> str:
@@ -44,7 +46,7 @@ class Draft:
     """A record as a reader found it, before cleaning: line in its file and (role, text) turns.
 
     A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns. ``part`` names the sheet, table
-    or page of a file that has such (``[Sheet1]``); lines count from its beginning.
+    or page of a file that has such (``[Sheet1]``); lines count from its beginning. ``rejected``: as in ``Record``.
     """
 
     line: int
@@ -53,6 +55,7 @@ class Draft:
     note: str = ""
     part: str = ""
     synthetic: bool = False
+    rejected: str | None = None
 
 
 @dataclass(slots=True)

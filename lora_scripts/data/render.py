@@ -16,12 +16,13 @@ Learned is what the model has to say by itself: an answer, and the token that en
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from lora_scripts.data.chat_format import ChatFormat, Tokenizer, ids_of, template_of
+from lora_scripts.data.chat_format import ChatFormat, Tokenizer, template_of
 from lora_scripts.data.records import Message, Record
+from lora_scripts.data.spelling import Talk, Tokens, ids_at_cuts, spell, talk_of, tokens_of, training_talk, wrong_marks
 from lora_scripts.errors import DataError, Problem, problem
 from lora_scripts.messages import text
 
@@ -52,27 +53,6 @@ class Rendering:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Talk:
-    """A conversation in turns: ``turns`` are (question, answer); the last answer is None where it is asked for."""
-
-    system: str
-    turns: list[tuple[str, str | None]]
-    joined: bool = False
-    trailing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Spelled:
-    """A conversation's text; ``cuts`` are the ends of its prompts and its own end, ``breaks`` lie inside forged
-    markers; ``marks`` is the number of control tokens that the turns need."""
-
-    text: str
-    cuts: list[int]
-    breaks: list[int]
-    marks: int
-
-
 def render(messages: Sequence[Message], tokenizer: Tokenizer, *, max_length: int | None = None) -> Document:
     """The training document of one conversation.
 
@@ -83,12 +63,12 @@ def render(messages: Sequence[Message], tokenizer: Tokenizer, *, max_length: int
             roles that cannot be rendered.
     """
     form = template_of(tokenizer)
-    document = _documents([(_training_talk(messages), "")], tokenizer, form)[0]
-    if isinstance(document, Problem):
-        raise DataError([document])
-    if max_length is not None and len(document.input_ids) > max_length:
-        raise DataError("render.too_long", length=len(document.input_ids), limit=max_length)
-    return document
+    tokens = tokens_of([training_talk(messages)], tokenizer, form)[0]
+    if isinstance(tokens, Problem):
+        raise DataError([tokens])
+    if max_length is not None and len(tokens.ids) > max_length:
+        raise DataError("render.too_long", length=len(tokens.ids), limit=max_length)
+    return _document(tokens.ids, tokens.answers)
 
 
 def render_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int]:
@@ -101,12 +81,12 @@ def render_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int
         DataError: The last message is not the user's, or the roles cannot be rendered.
     """
     form = template_of(tokenizer)
-    talk = _talk(messages)
+    talk = talk_of(messages)
     if talk.turns[-1][1] is not None:
         raise DataError("render.prompt_ends", role="assistant")
-    spelled = _spell(talk, form)
-    ids = _ids_at_cuts(spelled, tokenizer)[-1]
-    wrong = _wrong_marks(ids, spelled, form)
+    spelled = spell(talk, form)
+    ids = ids_at_cuts(spelled, tokenizer)[-1]
+    wrong = wrong_marks(ids, spelled, form)
     if wrong is not None:
         raise DataError([wrong])
     return ids
@@ -151,84 +131,175 @@ def iter_documents(
     Raises:
         DataError: Records that cannot be rendered, or are too long under ``stop``; all of them at once, at the end.
     """
-    if too_long not in POLICIES:
-        raise DataError("render.bad_policy", policy=too_long)
+    limits = _Limits(max_length, too_long, system_prompt.strip())
+    for (tokens,), source in _rendered(records, _whole, tokenizer, account, limits):
+        yield _document(tokens.ids, tokens.answers, source)
+
+
+def iter_pairs(
+    records: Iterable[Record],
+    tokenizer: Tokenizer,
+    account: Rendering,
+    *,
+    max_length: int | None = None,
+    too_long: str = "stop",
+    system_prompt: str = "",
+) -> Iterator[tuple[Document, Document]]:
+    """Preference records as two documents each: with the chosen and with the rejected answer, behind the same ids.
+
+    Learned is the last answer only: earlier ones are the same in both. The longer of the two decides what is too
+    long, and both lose the same words where the question is cut; otherwise as ``iter_documents``.
+
+    Raises:
+        DataError: As ``iter_documents``; or a record has no rejected answer.
+    """
+    limits = _Limits(max_length, too_long, system_prompt.strip())
+    for (chosen, rejected), source in _rendered(records, _both, tokenizer, account, limits):
+        yield (
+            _document(chosen.ids, chosen.answers[-1:], source),
+            _document(rejected.ids, rejected.answers[-1:], source),
+        )
+
+
+def joined(chosen: Document, rejected: Document) -> Document:
+    """A pair of `iter_pairs` as one document, end to end: what is counted, kept and shown as one record."""
+    return Document(chosen.input_ids + rejected.input_ids, chosen.loss_mask + rejected.loss_mask, chosen.source)
+
+
+def halves(pair: Document) -> tuple[Document, Document]:
+    """The chosen and the rejected document of which `joined` made ``pair``.
+
+    Both have one learned run, behind prompts of one length: the second begins that much before its run.
+    """
+    ids, mask = pair.input_ids, pair.loss_mask
+    prompt = mask.index(True)
+    middle = mask.index(True, mask.index(False, prompt)) - prompt
+    return Document(ids[:middle], mask[:middle], pair.source), Document(ids[middle:], mask[middle:], pair.source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    max_length: int | None
+    too_long: str
+    system_prompt: str
+
+
+def _document(ids: list[int], answers: Sequence[tuple[int, int]], source: str = "") -> Document:
+    mask = [False] * len(ids)
+    for begin, end in answers:
+        mask[begin:end] = [True] * (end - begin)
+    return Document(ids, mask, source)
+
+
+def _whole(record: Record) -> list[Talk]:
+    return [training_talk(record.messages)]
+
+
+def _both(record: Record) -> list[Talk]:
+    """The conversation with its last answer, and with the rejected one in its place."""
+    chosen = training_talk(record.messages)
+    if record.rejected is None:
+        raise DataError("render.no_rejected")
+    if not (rejected := record.rejected.strip()):
+        raise DataError("render.empty_answer")
+    return [chosen, replace(chosen, turns=[*chosen.turns[:-1], (chosen.turns[-1][0], rejected)])]
+
+
+def _rendered(
+    records: Iterable[Record],
+    talks_of: Callable[[Record], list[Talk]],
+    tokenizer: Tokenizer,
+    account: Rendering,
+    limits: _Limits,
+) -> Iterator[tuple[list[Tokens], str]]:
+    """The conversations that ``talks_of`` makes of each record, as ids, with the record's place."""
+    if limits.too_long not in POLICIES:
+        raise DataError("render.bad_policy", policy=limits.too_long)
     form = template_of(tokenizer)
     account.notes += form.note.splitlines()
     problems: list[Problem] = []
     noted: Counter[str] = Counter()
     stream = iter(records)
     while batch := list(islice(stream, _BATCH)):
-        talks = _talks(batch, system_prompt.strip(), problems)
-        noted.update(_noted([talk for talk, _ in talks], form))
-        for (talk, source), document in zip(talks, _documents(talks, tokenizer, form), strict=True):
-            if isinstance(document, Problem):
-                problems.append(document)
-            elif max_length is None or len(document.input_ids) <= max_length:
-                yield document
-            elif too_long == "stop":
-                problems.append(problem("render.too_long", source, length=len(document.input_ids), limit=max_length))
-            elif shorter := _shorten(document, talk, max_length, too_long, tokenizer, form, account):
-                yield shorter
+        groups = _groups(batch, talks_of, limits.system_prompt, problems)
+        noted.update(_noted([talks for talks, _ in groups], form))
+        made = iter(tokens_of([talk for talks, _ in groups for talk in talks], tokenizer, form))
+        for talks, source in groups:
+            found = [next(made) for _ in talks]
+            wrong = next((f for f in found if isinstance(f, Problem)), None)
+            whole = [f for f in found if isinstance(f, Tokens)]
+            longest = max((len(tokens.ids) for tokens in whole), default=0)
+            if wrong:
+                problems.append(replace(wrong, where=source))
+            elif limits.max_length is None or longest <= limits.max_length:
+                yield whole, source
+            elif limits.too_long == "stop":
+                problems.append(problem("render.too_long", source, length=longest, limit=limits.max_length))
+            elif shorter := _shorten(talks, source, longest, tokenizer, form, account, limits):
+                yield shorter, source
     if problems:
         raise DataError(problems)
     account.notes += [text(f"render.note_{name}", count=count) for name, count in noted.items() if count]
 
 
-def _talks(records: Sequence[Record], system_prompt: str, problems: list[Problem]) -> list[tuple[_Talk, str]]:
-    talks: list[tuple[_Talk, str]] = []
+def _groups(
+    records: Sequence[Record], talks_of: Callable[[Record], list[Talk]], system_prompt: str, problems: list[Problem]
+) -> list[tuple[list[Talk], str]]:
+    groups: list[tuple[list[Talk], str]] = []
     for record in records:
         try:
-            talk = _training_talk(record.messages)
+            talks = talks_of(record)
         except DataError as error:
-            problems += [Problem(p.text, record.source, p.fix) for p in error.problems]
+            problems += [replace(p, where=record.source) for p in error.problems]
             continue
-        talk.system = talk.system or system_prompt
-        talks.append((talk, record.source))
-    return talks
+        for talk in talks:
+            talk.system = talk.system or system_prompt
+        groups.append((talks, record.source))
+    return groups
 
 
 def _shorten(
-    document: Document,
-    talk: _Talk,
-    max_length: int,
-    too_long: str,
+    talks: Sequence[Talk],
+    source: str,
+    length: int,
     tokenizer: Tokenizer,
     form: ChatFormat,
     account: Rendering,
-) -> Document | None:
-    length = len(document.input_ids)
-    shorter = _cut_prompt(talk, document.source, max_length, tokenizer, form) if too_long == "cut_prompt" else None
+    limits: _Limits,
+) -> list[Tokens] | None:
+    cut = limits.too_long == "cut_prompt" and limits.max_length
+    shorter = _cut_prompt(talks, cut, tokenizer, form) if cut else None
     if shorter is None:
-        account.too_long.append((document.source, length))
+        account.too_long.append((source, length))
     else:
-        account.cut.append((document.source, length - len(shorter.input_ids)))
+        account.cut.append((source, length - max(len(tokens.ids) for tokens in shorter)))
     return shorter
 
 
-def _cut_prompt(talk: _Talk, source: str, max_length: int, tokenizer: Tokenizer, form: ChatFormat) -> Document | None:
-    """The document with the fewest characters cut from the front of the user's words, the earliest turn first;
-    each question keeps its last character. None where that does not fit either."""
+def _cut_prompt(talks: Sequence[Talk], max_length: int, tokenizer: Tokenizer, form: ChatFormat) -> list[Tokens] | None:
+    """``talks`` (the same questions) with the fewest characters cut from the front of the user's words, the earliest
+    turn first; each question keeps its last character. None where that does not fit either."""
 
-    def cut(characters: int) -> _Talk:
+    def cut(talk: Talk, characters: int) -> Talk:
         turns: list[tuple[str, str | None]] = []
         for question, answer in talk.turns:
             taken = max(0, min(characters, len(question) - 1))
             characters -= taken
             turns.append((question[taken:].lstrip() or question[-1:], answer))
-        return _Talk(talk.system, turns)
+        return Talk(talk.system, turns)
 
-    def documented(characters: int) -> Document | None:
-        made = _documents([(cut(characters), source)], tokenizer, form)[0]
-        return made if isinstance(made, Document) and len(made.input_ids) <= max_length else None
+    def fitting(characters: int) -> list[Tokens] | None:
+        made = tokens_of([cut(talk, characters) for talk in talks], tokenizer, form)
+        fits = [tokens for tokens in made if isinstance(tokens, Tokens) and len(tokens.ids) <= max_length]
+        return fits if len(fits) == len(talks) else None
 
-    low, high = 0, sum(max(0, len(question) - 1) for question, _ in talk.turns)
-    best = documented(high)
+    low, high = 0, sum(max(0, len(question) - 1) for question, _ in talks[0].turns)
+    best = fitting(high)
     if best is None:
         return None
     while high - low > 1:  # low is too long, high fits
         middle = (low + high) // 2
-        made = documented(middle)
+        made = fitting(middle)
         if made is None:
             low = middle
         else:
@@ -236,165 +307,15 @@ def _cut_prompt(talk: _Talk, source: str, max_length: int, tokenizer: Tokenizer,
     return best
 
 
-def _noted(talks: list[_Talk], form: ChatFormat) -> dict[str, int]:
-    """How many conversations a note tells of, by note."""
+def _noted(groups: Sequence[Sequence[Talk]], form: ChatFormat) -> dict[str, int]:
+    """How many records a note tells of, by note."""
 
-    def thinks(talk: _Talk) -> bool:
+    def thinks(talk: Talk) -> bool:
         return "</think>" in form.strings.ask and any("</think>" in (answer or "") for _, answer in talk.turns)
 
     return {
-        "joined": sum(talk.joined for talk in talks),
-        "trailing": sum(talk.trailing for talk in talks),
-        "markers": sum(bool(_spell(talk, form).breaks) for talk in talks),
-        "thinking": sum(map(thinks, talks)),
+        "joined": sum(any(talk.joined for talk in talks) for talks in groups),
+        "trailing": sum(any(talk.trailing for talk in talks) for talks in groups),
+        "markers": sum(any(spell(talk, form).breaks for talk in talks) for talks in groups),
+        "thinking": sum(any(map(thinks, talks)) for talks in groups),
     }
-
-
-def _talk(messages: Sequence[Message]) -> _Talk:
-    """The conversation in turns; neighbours of one role are joined by a line break."""
-    talk = _Talk("", [])
-    last = ""
-    for number, message in enumerate(messages, start=1):
-        role, words = message.role, message.content.strip()
-        if role not in ("system", "user", "assistant"):
-            raise DataError("render.unknown_role", role=role)
-        if role == "system" and last not in ("", "system"):
-            raise DataError("render.late_system", turn=number)
-        if role == "assistant" and last in ("", "system"):
-            raise DataError("render.no_question", role=role)
-        talk.joined |= role == last
-        if role == "system":
-            talk.system = f"{talk.system}\n{words}".strip()
-        elif role == "user" and role != last:
-            talk.turns.append((words, None))
-        elif role == "user":
-            talk.turns[-1] = (f"{talk.turns[-1][0]}\n{words}".strip(), None)
-        else:
-            question, before = talk.turns[-1]
-            talk.turns[-1] = (question, words if before is None else f"{before}\n{words}".strip())
-        last = role
-    if not talk.turns:
-        raise DataError("render.no_question", role=last or "-")
-    return talk
-
-
-def _training_talk(messages: Sequence[Message]) -> _Talk:
-    """The conversation up to its last answer."""
-    talk = _talk(messages)
-    if any(message.role == "assistant" and not message.content.strip() for message in messages):
-        raise DataError("render.empty_answer")
-    if talk.turns[-1][1] is None:
-        talk.turns.pop()
-        talk.trailing = True
-    if not talk.turns:
-        raise DataError("render.no_answer")
-    return talk
-
-
-def _spell(talk: _Talk, form: ChatFormat) -> _Spelled:
-    """The conversation as text.
-
-    Raises:
-        DataError: Several questions where the base's template takes one.
-    """
-    if form.strings.next is None and len(talk.turns) > 1:
-        raise DataError("render.one_turn_only", turns=len(talk.turns))
-    pieces: list[str] = []
-    cuts: list[int] = []
-    breaks: list[int] = []
-    at = 0
-    for kind, piece in form.strings.spell(talk.system, talk.turns):
-        if kind in ("user", "answer"):
-            forged = form.reserved if kind == "user" else form.reserved_in_answers
-            breaks += [at + match.start() + 1 for match in forged.finditer(piece)]
-        pieces.append(piece)
-        at += len(piece)
-        if kind == "ask":
-            cuts.append(at)
-    if talk.turns[-1][1] is not None:
-        cuts.append(at)
-    n, m, has_end = len(talk.turns), form.marks, talk.turns[-1][1] is not None
-    marks = (m["pre"] + m["post"] if talk.system else m["opening"]) + n * m["ask"] + (n - 1) * m["next"]
-    return _Spelled("".join(pieces), cuts, breaks, marks + has_end * m["close"])
-
-
-def _documents(talks: Sequence[tuple[_Talk, str]], tokenizer: Tokenizer, form: ChatFormat) -> list[Document | Problem]:
-    """The document of each conversation, or what is wrong with it; all texts go to the tokenizer at once."""
-    made: list[Document | Problem | _Spelled] = []
-    for talk, source in talks:
-        try:
-            made.append(_spell(talk, form))
-        except DataError as error:
-            made.append(Problem(error.problems[0].text, source, error.problems[0].fix))
-    wholes = [[s.text[:cut] for cut in s.cuts] for s in made if isinstance(s, _Spelled) and not s.breaks]
-    flat = iter(ids_of(tokenizer, [part for parts in wholes for part in parts]))
-    done: list[Document | Problem] = []
-    for spelled, (_, source) in zip(made, talks, strict=True):
-        if not isinstance(spelled, _Spelled):
-            done.append(spelled)
-            continue
-        at_cuts = [] if spelled.breaks else [next(flat) for _ in spelled.cuts]
-        if spelled.breaks or not _nested(at_cuts):
-            at_cuts = _ids_at_cuts(spelled, tokenizer)
-        done.append(_masked(at_cuts, spelled, form, source))
-    return done
-
-
-def _nested(at_cuts: list[list[int]]) -> bool:
-    """Whether each is a prefix of the next."""
-    return all(longer[: len(shorter)] == shorter for shorter, longer in pairwise(at_cuts))
-
-
-def _ids_at_cuts(spelled: _Spelled, tokenizer: Tokenizer) -> list[list[int]]:
-    """The ids up to each cut, each a prefix of the next.
-
-    Whether a cut needs a seam is decided by the text up to the cut after it and no further, so a prompt and the
-    document that goes on from it always decide alike.
-    """
-    seams = list(spelled.breaks)
-    at_cuts: list[list[int]] = []
-    for number, cut in enumerate(spelled.cuts):
-        ids = _ids_in_parts(spelled.text[:cut], seams, tokenizer)
-        if number and ids[: len(at_cuts[-1])] != at_cuts[-1]:
-            seams.append(spelled.cuts[number - 1])
-            ids = _ids_in_parts(spelled.text[:cut], seams, tokenizer)
-        at_cuts.append(ids)
-    return at_cuts
-
-
-def _ids_in_parts(whole: str, seams: list[int], tokenizer: Tokenizer) -> list[int]:
-    bounds = [0, *sorted({s for s in seams if s < len(whole)}), len(whole)]
-    first, *rest = [whole[a:b] for a, b in pairwise(bounds)]
-    ids = ids_of(tokenizer, [first])[0]
-    for part in rest:
-        ids = ids + _going_on(part, tokenizer)
-    return ids
-
-
-def _going_on(part: str, tokenizer: Tokenizer) -> list[int]:
-    """The ids of text that goes on from other text: without the space that SentencePiece puts before a first word."""
-    for anchor in ("\n", "\x02", "="):
-        alone, both = ids_of(tokenizer, [anchor, anchor + part])
-        if alone and both[: len(alone)] == alone:
-            return both[len(alone) :]
-    return ids_of(tokenizer, [part])[0]
-
-
-def _wrong_marks(ids: list[int], spelled: _Spelled, form: ChatFormat, source: str = "") -> Problem | None:
-    found = sum(map(form.control_ids.__contains__, ids))
-    if found == spelled.marks:
-        return None
-    return problem("render.control_tokens", source, found=found, expected=spelled.marks)
-
-
-def _masked(at_cuts: list[list[int]], spelled: _Spelled, form: ChatFormat, source: str) -> Document | Problem:
-    ids = at_cuts[-1]
-    wrong = _wrong_marks(ids, spelled, form, source)
-    if wrong is not None:
-        return wrong
-    mask = [False] * len(ids)
-    for prompt in at_cuts[:-1]:
-        begin = len(prompt)
-        end = ids.index(form.end_id, begin) + 1  # the first one after the prompt: no answer can hold its id
-        mask[begin:end] = [True] * (end - begin)
-    return Document(ids, mask, source)

@@ -57,10 +57,12 @@ class Split:
         """Take in a record; ``held_out`` says the side of one from a file of its own (None: it is drawn)."""
         words = [normal(m.content) for m in record.messages]
         first = normal(record.question)
+        told = [*(m.content for m in record.messages), *([] if record.rejected is None else [record.rejected])]
+        whole = [*words, *map(normal, told[len(words) :])]
         self._asked.append(self._hash(first))
         self._answer.append(self._hash(words[-1]))
-        self._whole.append(self._hash("\0".join(words)))
-        self._figures.append(self._hash("\0".join(figures(m.content) for m in record.messages)))
+        self._whole.append(self._hash("\0".join(whole)))
+        self._figures.append(self._hash("\0".join(map(figures, told))))
         self._question_figures.append(self._hash(figures(record.question)))
         self._kind.append(_SYNTHETIC if record.synthetic else _DRAWN if held_out is None else _TRAINS + held_out)
         if len(words) > 3:
@@ -69,7 +71,7 @@ class Split:
                     self._owner.append(len(self._asked) - 1)
                     self._later.append(self._hash(bare))
         self._sources.add(record.source)
-        self._records.add("".join(words))
+        self._records.add("".join(whole))
         self._questions.add(first)
 
     def decide(self, ledger: Ledger | None = None) -> NDArray[np.int8]:

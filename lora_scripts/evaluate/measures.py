@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+from lora_scripts.evaluate.rules import HouseRules, broken_rules, read_rules
 
 
 @cache
@@ -17,7 +18,7 @@ def _words(text: str) -> str:
     return " ".join(word for word in jieba.cut(text) if word.strip())
 
 
-def rouge_l(answers: Sequence[str], references: Sequence[str], rules: Mapping[str, str]) -> float | None:
+def rouge_l(answers: Sequence[str], references: Sequence[str], rules: HouseRules) -> float | None:
     """Mean ROUGE-L F1 (Lin 2004) over words, 0 to 1."""
     from rouge_chinese import Rouge
 
@@ -30,21 +31,43 @@ def rouge_l(answers: Sequence[str], references: Sequence[str], rules: Mapping[st
     return total / len(answers) if answers else None
 
 
-def house_form(answers: Sequence[str], references: Sequence[str], rules: Mapping[str, str]) -> int | None:
-    """How many answers open as ``rules["opening"]`` (a regular expression) says; None without such a rule."""
-    if not rules.get("opening"):
+def bleu(answers: Sequence[str], references: Sequence[str], rules: HouseRules) -> float | None:
+    """BLEU over all answers together (Papineni et al. 2002; Post 2018 for sacrebleu), over words, 0 to 100."""
+    import sacrebleu
+
+    if not answers:
         return None
-    opening = re.compile(rules["opening"])
-    return sum(bool(opening.match(given)) for given in answers)
+    given, wanted = ([_words(words) for words in side] for side in (answers, references))
+    # force: a full stop that stands alone is what jieba makes, not a sign of data that were cut before
+    return float(sacrebleu.corpus_bleu(given, [wanted], tokenize="none", force=True).score)
 
 
-MEASURES: Mapping[str, Callable[[Sequence[str], Sequence[str], Mapping[str, str]], Any]] = {
+def house_form(answers: Sequence[str], references: Sequence[str], rules: HouseRules) -> int | None:
+    """How many answers open as the rule ``opening`` says; None without such a rule."""
+    return sum("opening" not in broken_rules(given, rules) for given in answers) if rules.opening else None
+
+
+def rules_kept(answers: Sequence[str], references: Sequence[str], rules: HouseRules) -> dict[str, int] | None:
+    """How many answers keep each rule that is set, and ``all`` of them; None without rules."""
+    broken = [broken_rules(given, rules) for given in answers]
+    kept = {name: sum(name not in one for one in broken) for name in rules.names}
+    return kept | {"all": sum(not one for one in broken)} if kept else None
+
+
+MEASURES: Mapping[str, Callable[[Sequence[str], Sequence[str], HouseRules], Any]] = {
     "rouge_l": rouge_l,
+    "bleu": bleu,
     "house_form": house_form,
+    "rules_kept": rules_kept,
 }
 
 
-def measure(answers: Sequence[str], references: Sequence[str], rules: Mapping[str, str]) -> dict[str, Any]:
-    """All measures of these answers that say something under these rules."""
-    values = {name: function(answers, references, rules) for name, function in MEASURES.items()}
+def measure(answers: Sequence[str], references: Sequence[str], rules: Mapping[str, Any] | HouseRules) -> dict[str, Any]:
+    """All measures of these answers that say something under these rules (as ``read_rules`` takes or gives them).
+
+    Raises:
+        ConfigError: The rules cannot be read.
+    """
+    house = rules if isinstance(rules, HouseRules) else read_rules(rules)
+    values = {name: function(answers, references, house) for name, function in MEASURES.items()}
     return {name: value for name, value in values.items() if value is not None}

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lora_scripts.adapters.files import LINKED_FILE, WEIGHTS_FILE, adapter_tensors
+from lora_scripts.messages import text
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,14 @@ class Check:
     ok: bool
     value: float
     bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was checked, and by its name what could not be, with the reason."""
+
+    checks: list[Check]
+    left_out: dict[str, str]
 
 
 @torch.no_grad()
@@ -50,7 +59,7 @@ def prove(
     tolerance: float,
     training_prompt: str,
     chat_prompt: str,
-) -> list[Check]:
+) -> Proof:
     """Check the adapter in ``folder``; ``ours`` are the trained model's logits [L, V] on the document ``ids``.
 
     ``tolerance`` is relative to the largest logit: 1e-4 in float32. The base is loaded afresh by ``load_base``.
@@ -65,26 +74,41 @@ def prove(
     saved = load_file(folder / WEIGHTS_FILE)
     bound = adapter_tensors(model)
     differing = [n for n in {*saved, *bound} if n not in saved or n not in bound or not torch.equal(saved[n], bound[n])]
-    dead = sum(not value.any() for value in saved.values())
     broken = sum(not torch.isfinite(value).all() for value in saved.values())
-    merged = logits_of(model.merge_and_unload(), ids)
     same_bytes = (folder / WEIGHTS_FILE).read_bytes() == (folder / LINKED_FILE).read_bytes()
     within, least = tolerance * scale, 1e-3 * scale
     other_prompt = training_prompt != chat_prompt
     checks = [
         Check("every_value_is_finite", not broken, broken, 0),
         Check("every_tensor_is_bound_by_stock_peft", not differing, len(differing), 0),
-        Check("no_tensor_is_all_zero", not dead, dead, 0),
+        _untouched(saved),
         Check("stock_peft_logits_equal_ours", _apart(on, ours) <= within, _apart(on, ours), within),
         Check("adapter_on_differs_from_off_by_at_least", _apart(on, off) >= least, _apart(on, off), least),
         Check("adapter_off_equals_base", _apart(off, bare) == 0, _apart(off, bare), 0),
-        Check("merged_equals_adapter", _apart(merged, on) <= within, _apart(merged, on), within),
         Check("both_weight_files_are_the_same", same_bytes, float(not same_bytes), 0),
         Check("chat_sends_the_prompt_of_training", not other_prompt, other_prompt, 0),
     ]
-    return [check if math.isfinite(check.value) else Check(check.name, False, -1.0, check.bound) for check in checks]
+    left_out = {}
+    if getattr(base, "is_quantized", False):
+        left_out["merged_equals_adapter"] = text("adapters.merge_left_out")
+    else:
+        merged = _apart(logits_of(model.merge_and_unload(), ids), on)
+        checks.append(Check("merged_equals_adapter", merged <= within, merged, within))
+    finite = [c if math.isfinite(c.value) else Check(c.name, False, -1.0, c.bound) for c in checks]
+    return Proof(finite, left_out)
 
 
-def proof_of(checks: Sequence[Check]) -> Mapping[str, Any]:
+def _untouched(saved: Mapping[str, Tensor]) -> Check:
+    """Tensors that training left as they began: B at zero, the factors of IA3 at one."""
+    factors = any(name.endswith(".ia3_l") for name in saved)
+    dead = sum(not (value != 1).any() if factors else not value.any() for value in saved.values())
+    return Check("no_factors_are_all_one" if factors else "no_tensor_is_all_zero", not dead, dead, 0)
+
+
+def proof_of(proof: Proof) -> Mapping[str, Any]:
     """The content of proof.json."""
-    return {"ok": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]}
+    return {
+        "ok": all(check.ok for check in proof.checks),
+        "checks": [asdict(check) for check in proof.checks],
+        "left_out": proof.left_out,
+    }

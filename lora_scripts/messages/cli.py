@@ -107,4 +107,37 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "interrupted": ("stopped", "已停止"),
     "system": ("{where}: {reason}", "{where}：{reason}"),
+    "adapters": ("look into adapters, make them smaller", "查看适配器、压缩其秩"),
+    "sweep": (
+        "search for the rank, rate, epochs and layers with the lowest validation loss",
+        "搜索验证损失最低的秩、学习率、轮数与目标层",
+    ),
+    "trials": ("trainings in all, those of an earlier call among them", "试验总数，含此前已完成的"),
+    "sweep_output": (
+        "folder of the search (default: output_dir with _sweep)",
+        "搜索结果文件夹（默认：output_dir 加 _sweep）",
+    ),
+    "shrink": (
+        "write an adapter at a lower rank, its error and loss measured",
+        "把适配器压到更低的秩，并测出误差与损失",
+    ),
+    "shrink_source": ("a run or an adapter's folder", "训练结果或适配器的文件夹"),
+    "shrink_rank": ("rank of the new adapter", "新适配器的秩"),
+    "shrink_energy": (
+        "in place of a rank: the share of each layer's change that stays, 0 to 1",
+        "不指定秩时：每层变化保留的比例，0 到 1",
+    ),
+    "inspect": ("what an adapter is and how much of its rank it uses", "适配器的构成，以及秩用了多少"),
+    "inspect_folder": ("an adapter's folder", "适配器文件夹"),
+    "from_sheet": ("a sheet that was ticked: its choices become preference data", "已勾选的对照表：转成偏好数据"),
+    "sheet_output": ("where the preference data go", "偏好数据的输出文件"),
+    "sheet_and_output": (
+        "--from-sheet and --output belong together",
+        "--from-sheet 与 --output 须同时给出",
+    ),
+    "sheet_and_output.fix": (
+        "write: lora-scripts eval RUN --from-sheet RUN/eval.md --output preferences.jsonl",
+        "请写：lora-scripts eval RUN --from-sheet RUN/eval.md --output preferences.jsonl",
+    ),
+    "preferences_in": ("{count} preferences in {path}", "{count} 条偏好数据已写入 {path}"),
 }

@@ -189,6 +189,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "leave one of the two out; a quantised base often fits on one card",
         "请去掉其中一项；量化后的基础模型往往单卡就放得下",
     ),
+    "shard_and_preference": (
+        "shard is for task_type: text-generation",
+        "shard 只用于 task_type: text-generation",
+    ),
+    "shard_and_preference.fix": (
+        "leave shard out; quantization makes a large base fit on one card",
+        "请去掉 shard；用 quantization 可让较大的基础模型放进单卡",
+    ),
     "folds_and_preference": (
         "folds is for task_type: text-generation",
         "folds 只用于 task_type: text-generation",

@@ -75,8 +75,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ambiguous_columns.fix": ("set columns, one of: {guesses}", "请设置 columns，其中之一：{guesses}"),
     "bad_column_key": ("{name} is not a key of columns", "{name} 不是 columns 的键"),
     "bad_column_key.fix": (
-        "use question, answer, input, system or history",
-        "请用 question、answer、input、system 或 history",
+        "use question, answer, rejected, input, system or history",
+        "请用 question、answer、rejected、input、system 或 history",
     ),
     "no_column": ("there is no column {name}; there are: {there}", "没有 {name} 这一列；现有：{there}"),
     "no_column.fix": ("correct `columns`", "请改正 `columns`"),
@@ -102,14 +102,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "broken_json.fix": (
         "repair it, or write one object a line (.jsonl): then only broken lines are left out",
         "请修复，或改成每行一个对象（.jsonl），那样只会跳过坏行",
-    ),
-    "preference": (
-        "this is preference data (keys: {keys}); it ranks answers and cannot be learned as question and answer",
-        "这是偏好数据（键：{keys}），给答案排序用的，不能当作问答来学",
-    ),
-    "preference.fix": (
-        "give question/answer data; DPO and KTO are not trained yet",
-        "请换成问答数据；暂不支持 DPO 和 KTO",
     ),
     "no_answers": ("none of {count} records has an answer", "{count} 条记录全都没有答案"),
     "no_answers.fix": (
@@ -168,6 +160,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.empty_question": ("empty question", "问题为空"),
     "reason.empty_answer": ("empty answer", "答案为空"),
     "reason.placeholder_answer": ("placeholder for an answer", "占位答案"),
+    "reason.empty_rejected": ("empty rejected answer", "较差的答案为空"),
+    "reason.placeholder_rejected": ("placeholder for a rejected answer", "较差的答案是占位符"),
+    "reason.same_answers": ("chosen and rejected answer are the same", "两个答案相同"),
+    "reason.not_a_preference": ("no rejected answer", "没有较差的答案"),
+    "reason.no_common_question": ("two answers without a question in common", "两个答案没有共同的问题"),
     "reason.orphan_question": ("question without answer", "有问无答"),
     "reason.orphan_answer": ("answer without question", "有答无问"),
     "reason.misplaced_system": ("system text inside a conversation", "系统提示在对话中间"),

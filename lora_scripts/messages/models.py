@@ -113,6 +113,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "config.json and weights do not belong together, or the download is incomplete: fetch the model again",
         "config.json 与权重不配套，或下载不完整：请重新获取模型",
     ),
+    "not_finite": (
+        "{count} weights hold values that are not finite numbers: {names}",
+        "有 {count} 个权重含有非有限数：{names}",
+    ),
+    "not_finite.fix": (
+        "the model is damaged: fetch it again from where it came from",
+        "模型已损坏：请从来源处重新获取",
+    ),
     "weights_unused": (
         "{where}: {count} weights of the files have no place in the model and are not used: {names}",
         "{where}：文件中有 {count} 个权重在模型里没有位置，未使用：{names}",
@@ -121,6 +129,56 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_room.fix": (
         "take a smaller base, close what else uses the card, or set device: cpu",
         "换小一些的底座、关掉占用显存的程序，或设置 device: cpu",
+    ),
+    # quantisation
+    "no_bitsandbytes": (
+        "bitsandbytes is not installed, which holds weights in 4 or 8 bits",
+        "没有安装 bitsandbytes，无法使用 4 位或 8 位权重",
+    ),
+    "no_bitsandbytes.fix": (
+        "run `pip install bitsandbytes`, or set quantization: none and take a base that is not quantised",
+        "运行 `pip install bitsandbytes`，或设置 quantization: none 并使用未量化的底座",
+    ),
+    "quantized_already": (
+        "the weights of this folder are {stored} already; they cannot become {wanted}",
+        "这个文件夹里的权重已经是 {stored}，不能再变成 {wanted}",
+    ),
+    "quantized_already.fix": (
+        "set quantization: none to use them as they are, or take the model that is not quantised",
+        "设置 quantization: none 按原样使用，或换成未量化的同一模型",
+    ),
+    "quantized_elsewhere": (
+        "the weights of this folder are quantised by {stored}, on which nothing is trained here",
+        "这个文件夹里的权重用 {stored} 量化过，本工具不支持在其上训练",
+    ),
+    "quantized_elsewhere.fix": (
+        "take the model that is not quantised, and set quantization: nf4",
+        "请换成未量化的同一模型，并设置 quantization: nf4",
+    ),
+    "not_quantizable": (
+        "no layer of {name} can be held in 4 or 8 bits: it has linear layers of its own kind",
+        "{name} 没有可以用 4 位或 8 位存放的层：它的线性层是自定义的",
+    ),
+    "not_quantizable.fix": ("set quantization: none, or take another base", "设置 quantization: none，或换一个底座"),
+    "partly_quantized": (
+        "{where}: {share:.0f} % of the weights between embeddings and head are quantised; as they are stay: {names}",
+        "{where}：嵌入层与输出层之间 {share:.0f} % 的权重已量化；保持原样的有：{names}",
+    ),
+    "nf4_rows": (
+        "this folder holds 4-bit layers of {size} inputs, and a CPU reads only multiples of 64 rightly",
+        "这个文件夹里有输入为 {size} 的 4 位层，而 CPU 只能正确读取 64 的倍数",
+    ),
+    "nf4_rows.fix": (
+        "take the model that is not quantised with quantization: nf4, or a machine with a card",
+        "请换成未量化的同一模型并设置 quantization: nf4，或使用有显卡的机器",
+    ),
+    "quantized_note": (
+        "the weights of this base are {stored} already; they are used as they are",
+        "这个底座的权重已经是 {stored}，按原样使用",
+    ),
+    "quantized_cpu_note": (
+        "quantised weights on a CPU save memory and cost time; weights are rounded, what flows through them is not",
+        "在 CPU 上使用量化权重省内存、费时间；取整的只有权重，流过的数值不取整",
     ),
     # device and precision
     "unknown_device": ("{device} is not a device", "{device} 不是可用的设备名"),

@@ -6,6 +6,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "助手的回答为空，没有可学习的内容",
     ),
     "empty_answer.fix": ("give the answer, or take the record out", "补上回答，或删去这条记录"),
+    "no_rejected": (
+        "the record has no rejected answer, so there is nothing to prefer",
+        "记录里没有较差的答案，无从比较",
+    ),
+    "no_rejected.fix": ("give the rejected answer, or take the record out", "补上较差的答案，或删去这条记录"),
     "no_answer": (
         "the conversation has no assistant's turn, so nothing of it would be learned",
         "对话里没有助手的回答，没有可学习的内容",

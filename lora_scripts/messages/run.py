@@ -70,9 +70,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "model: {trainable:,} of {total:,} parameters are trained ({share:.2f} %); {device}, {precision}, {rows}",
         "模型：训练 {trainable:,} / {total:,} 个参数（{share:.2f} %）；{device}，{precision}，{rows}",
     ),
-    "plan_memory": (
-        "memory: about {gib:.2f} GiB at the peak, beside what the libraries take (an estimate)",
-        "内存：峰值约 {gib:.2f} GiB，不含库本身占用（估计值）",
+    "no_weights": (
+        "{base} holds no weights: enough to plan a run by its config.json, not to train",
+        "{base} 中没有权重：可按其 config.json 预演，无法训练",
     ),
     "skipped": ("{name} is not whole and was passed over: {reason}", "{name} 不完整，已跳过：{reason}"),
     "resumes": ("goes on from {checkpoint} (resume)", "从 {checkpoint} 继续（resume）"),
@@ -158,10 +158,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "learning_rate, more data, or fewer epochs",
         "警告：验证损失从未低于基础模型（{first:.4f}；最好 {best:.4f}）。请尝试其他 learning_rate、更多数据或更少轮数",
     ),
+    "no_gain_since": (
+        "warning: the validation loss never fell below that of the earlier adapter ({first:.4f}; best {best:.4f}): the "
+        "earlier one is the better one on these records. Try a lower learning_rate or more replay",
+        "警告：验证损失从未低于此前的适配器（{first:.4f}；最好 {best:.4f}）：在这些记录上此前的适配器更好。"
+        "请调低 learning_rate 或调大 replay",
+    ),
     "comparing": (
         "answering {count} held-out questions with and without the adapter …",
         "用 {count} 个验证问题比较训练前后……",
     ),
+    "line": ("{line}", "{line}"),
+    "proof_left_out": ("not proven: {name}: {reason}", "未作检查：{name}：{reason}"),
     "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
     "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),
     "not_proven.fix": (
@@ -176,6 +184,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "answers in the house form: base {before}, adapter {after} of {asked} held-out questions",
         "合乎规范的回答：基础模型 {before} 个，适配器 {after} 个（共 {asked} 个验证问题）",
     ),
+    "result_pairs": (
+        "pairs in which the better answer is preferred: {share:.0%}",
+        "更偏好较好回答的比例：{share:.0%}",
+    ),
+    "result_figure": ("{name}: base {before}, adapter {after}", "{name}：基础模型 {before}，适配器 {after}"),
     "asked": ("question: {question}", "问：{question}"),
     "before": ("  before: {answer}", "  训练前：{answer}"),
     "after": ("  after:  {answer}", "  训练后：{answer}"),

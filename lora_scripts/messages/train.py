@@ -25,6 +25,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "lower learning_rate and go on from the last checkpoint with resume_from_checkpoint=auto",
         "请调低 learning_rate，并用 resume_from_checkpoint=auto 从上一个检查点继续",
     ),
+    "out_of_memory": (
+        "memory ran out with one record alone at a time: {reason}",
+        "每次只放一条记录仍然内存不足：{reason}",
+    ),
+    "out_of_memory.fix": (
+        "set gradient_checkpointing: true, then quantization: nf4, then a lower max_seq_length",
+        "请先设置 gradient_checkpointing: true，再设置 quantization: nf4，再调低 max_seq_length",
+    ),
+    "halved": (
+        "step {step}: memory ran out; {size} records at once from here on, the step itself stays the same",
+        "第 {step} 步：内存不足；此后每次同时处理 {size} 条记录，每一步的记录不变",
+    ),
+    "eval_halved": (
+        "validation: memory ran out; {size} records at once, the result stays the same",
+        "验证：内存不足；每次同时处理 {size} 条记录，结果不变",
+    ),
     "not_writable": ("output_dir cannot be written: {reason}", "output_dir 无法写入：{reason}"),
     "not_writable.fix": ("choose a folder that you may write to", "请选择有写权限的文件夹"),
     "held": ("another run is at work in this output_dir", "另一个训练正在使用该 output_dir"),

@@ -58,6 +58,32 @@ def _forward(layer: nn.Linear, x: Tensor) -> Tensor:
     return _FrozenLinear.apply(x, layer.weight, layer.bias)  # type: ignore[no-any-return, no-untyped-call]
 
 
+class _FrozenInt8(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, codes_OI: Tensor, scale_O: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(codes_OI, scale_O)
+        return product(x, _from_codes(codes_OI, scale_O, x.dtype), bias_O)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        codes_OI, scale_O = ctx.saved_tensors
+        return product(gradients[0], _from_codes(codes_OI, scale_O, gradients[0].dtype).t()), None, None, None
+
+
+def _from_codes(codes_OI: Tensor, scale_O: Tensor, dtype: torch.dtype) -> Tensor:
+    """The weight that bitsandbytes holds as int8: a code of 127 is the largest absolute value of its row."""
+    return codes_OI.to(dtype).mul_(scale_O[:, None] / 127)
+
+
+def int8_forward(layer: Any, x: Tensor) -> Tensor:
+    """Output of a ``bitsandbytes.nn.Linear8bitLt`` with its weight rounded and its input exact.
+
+    Its own code for a CPU rounds the input too, but only outside training: what is validated would then not be what
+    is trained.
+    """
+    return _FrozenInt8.apply(x, layer.state.CB, layer.state.SCB, layer.bias)  # type: ignore[no-any-return, no-untyped-call]
+
+
 def use_onednn(model: nn.Module) -> None:
     """Let the linear layers of a model on a CPU go through oneDNN while they are frozen and in float32."""
     if _LINEAR is None:

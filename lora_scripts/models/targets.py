@@ -59,6 +59,11 @@ def find_targets(model: nn.Module, wanted: str | Sequence[str] | None = None) ->
     return found
 
 
+def in_mlp(names: Iterable[str]) -> list[str]:
+    """Those of these module names that lie in an MLP; IA3 scales what goes into them, not what comes out."""
+    return [name for name in names if _in_mlp(name)]
+
+
 def _linears(model: nn.Module) -> list[str]:
     """Names of the linear layers; quantised ones are subclasses of nn.Linear, GPT-2's are transformers' Conv1D."""
     from torch import nn

@@ -61,6 +61,20 @@ def check_base(path: str) -> Path:
     return folder
 
 
+def is_bare(folder: Path) -> bool:
+    """Whether a folder describes a causal LM and its tokenizer but holds no weights: enough for a plan.
+
+    Raises:
+        ModelError: What it describes is not a causal LM.
+    """
+    if not (folder / "config.json").exists() or any(folder.glob("*.safetensors")) or any(folder.glob("*.gguf")):
+        return False
+    if any(file for pattern in PICKLES for file in folder.glob(pattern)):
+        return False
+    check_config(folder)
+    return any((folder / name).exists() for name in TOKENIZER_FILES)
+
+
 def _missing(path: str, folder: Path) -> ModelError:
     if folder.name in BASES:
         return ModelError("models.missing_known", where=path, name=folder.name)
@@ -235,21 +249,25 @@ def _padding(tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
     raise ModelError("models.tokenizer_failed", where=folder, reason="0 tokens")
 
 
-def load_model(path: str | Path, *, dtype: torch.dtype, device: str) -> PreTrainedModel:
-    """The base, frozen and in eval mode, its weights in ``dtype`` on ``device``.
+def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantization: str = "none") -> PreTrainedModel:
+    """The base, frozen and in eval mode, its weights in ``dtype`` on ``device``, or as ``quantization`` says.
 
     Raises:
-        ModelError: It cannot be loaded, or a weight is not in the file (it would be random).
+        ModelError: It cannot be loaded, a weight is not in the file (it would be random) or is not finite, or the
+            folder is quantised in another way.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as hf_logging
 
     from lora_scripts.models.frozen_linear import use_onednn
+    from lora_scripts.models.quantize import broken_in_files, broken_values, check_quantization, loading_options, settle
 
+    check_quantization(path, quantization, device)
     bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()  # its report of missing keys is replaced by ours, which stops
     try:
+        options = loading_options(path, quantization, dtype, device)
         model, report = AutoModelForCausalLM.from_pretrained(
             str(path),
             dtype=dtype,
@@ -257,8 +275,11 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str) -> PreTrain
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **options,
         )
     except Exception as error:  # as above: whatever it raises, the folder is unusable
+        if "out of memory" in str(error):  # quantised weights are put on the card while they are read
+            raise ModelError("models.no_room", where=path, device=device, reason=_first_line(error)) from error
         raise ModelError("models.load_failed", where=path, reason=_first_line(error)) from error
     finally:
         hf_logging.set_verbosity(level)
@@ -268,9 +289,14 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str) -> PreTrain
         raise ModelError("models.weights_missing", where=path, count=len(missing), names=_some(missing))
     if unexpected := sorted(report["unexpected_keys"]):
         log.warning(text("models.weights_unused", where=path, count=len(unexpected), names=_some(unexpected)))
+    if broken := broken_values(model) or (broken_in_files(weight_files(Path(path))) if options else []):
+        raise ModelError("models.not_finite", where=path, count=len(broken), names=_some(broken))
     model.requires_grad_(False)
     if device == "cpu":
         use_onednn(model)
+    if options:
+        settle(model, path, dtype, device)
+        return model.eval()
     try:
         return model.eval().to(device)
     except RuntimeError as error:  # torch.OutOfMemoryError is one

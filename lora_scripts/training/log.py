@@ -18,6 +18,10 @@ from lora_scripts.messages import text
 from lora_scripts.training.plan import Plan
 from lora_scripts.training.state import RunState
 
+SHOWN = 3  # answers to sample questions that the terminal shows; metrics.jsonl has them all
+Judge = Callable[[RunState, float | None, float, list[tuple[str, str]]], tuple[dict[str, float], list[str]]]
+"""(state, mean training loss since the last evaluation, validation loss, answers) → figures to log, lines to print."""
+
 
 def memory_bytes() -> int:
     """What the run holds now: memory of the card where there is one, else resident memory of the process."""
@@ -39,7 +43,9 @@ def peak_memory_bytes() -> int:
 
 
 class RunLog:
-    """Writes what happens in a run to every place where it is looked for; ``ask`` answers the sample questions.
+    """Writes what happens in a run to every place where it is looked for.
+
+    ``ask`` answers the sample questions, ``judge`` says what to think of an evaluation.
 
     TensorBoard is imported after the first step, since that takes a second in which nothing could be seen.
     """
@@ -52,8 +58,9 @@ class RunLog:
         console: Console,
         *,
         ask: Callable[[], list[tuple[str, str]]] = list,
+        judge: Judge = lambda state, train_loss, loss, pairs: ({}, []),
     ) -> None:
-        self.run_dir, self.plan, self.console, self.ask = run_dir, plan, console, ask
+        self.run_dir, self.plan, self.console, self.ask, self.judge = run_dir, plan, console, ask, judge
         self._writer: Any = None
         self._held_back: list[tuple[int, Mapping[str, Any]]] = []
         self._window_tokens, self._window_seconds, self._last_line = 0, 0.0, time.monotonic()
@@ -91,6 +98,8 @@ class RunLog:
         """Note one optimiser step; every ``log_steps`` steps the mean since the last line is written."""
         state.window_loss += loss
         state.window_steps += 1
+        state.since_loss += loss
+        state.since_steps += 1
         self._window_tokens += tokens
         self._window_seconds += seconds
         speed = self._window_tokens / max(self._window_seconds, 1e-9)
@@ -135,9 +144,20 @@ class RunLog:
         mark = text("train.best_mark") if best else ""
         self.line(text("train.eval_line", step=state.step, loss=loss, mark=mark))
         pairs = self.ask()
-        self._write(state.step, {"eval_loss": loss, "answers": [{"question": q, "answer": a} for q, a in pairs]})
-        for question, answer in pairs:
+        train_loss = state.since_loss / state.since_steps if state.since_steps else None
+        state.since_loss, state.since_steps = 0.0, 0
+        figures, lines = self.judge(state, train_loss, loss, pairs)
+        answers = [{"question": q, "answer": a} for q, a in pairs]
+        self._write(state.step, {"eval_loss": loss, **figures, "answers": answers})
+        for question, answer in pairs[:SHOWN]:
             self.line(f"    {_short(question, 24)} → {_short(answer, 48)}")
+        for line in lines:
+            self.line(line)
+
+    def halved(self, state: RunState) -> None:
+        """Note that memory ran out in the step after ``state.step``, and what goes through the model at once now."""
+        self.line(text("train.halved", step=state.step + 1, size=state.micro_batch))
+        self._write(state.step, {"micro_batch": state.micro_batch})
 
     def line(self, words: str) -> None:
         """Print one line to the log on the terminal."""
@@ -172,6 +192,22 @@ class RunLog:
         if self._writer is not None:
             self._writer.close()
         draw_losses(self.run_dir)
+
+
+class Unheard:
+    """The log of a rank that does not speak."""
+
+    def step(self, state: RunState, *, loss: float, rate: float, norm: float, tokens: int, seconds: float) -> None:
+        """Nothing."""
+
+    def evaluation(self, state: RunState, loss: float, *, best: bool) -> None:
+        """Nothing."""
+
+    def halved(self, state: RunState) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 def _short(words: str, most: int) -> str:

@@ -23,9 +23,20 @@ def rate_at(step: int, *, peak: float, schedule: str, steps: int, warmup_steps: 
     return peak * SCHEDULES[schedule]((step - warmup_steps) / max(1, steps - warmup_steps))
 
 
-def make_optimizer(parameters: Iterable[Parameter], *, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) in one fused call; its rate is set before each step."""
-    return torch.optim.AdamW(list(parameters), lr=0.0, weight_decay=weight_decay, fused=True)
+def make_optimizer(
+    parameters: Iterable[Parameter], *, weight_decay: float, faster: Iterable[Parameter] = (), ratio: float = 1.0
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) in one fused call; its rate is set before each step.
+
+    A group's rate is the step's rate times its ``rate_factor``: ``ratio`` for those of ``parameters`` that are in
+    ``faster``, 1 for the others (LoRA+, Hayou et al. 2024, arXiv:2402.12354).
+    """
+    chosen = {id(p) for p in faster} if ratio != 1 else set()
+    sides: tuple[list[Parameter], list[Parameter]] = ([], [])
+    for parameter in parameters:
+        sides[id(parameter) in chosen].append(parameter)
+    groups = [{"params": side, "rate_factor": f} for side, f in zip(sides, (1.0, ratio), strict=True) if side]
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay, fused=True)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

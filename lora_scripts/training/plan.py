@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 
 from lora_scripts.data.layout import micro_batches, step_records, steps_for
 from lora_scripts.data.render import Document
+from lora_scripts.training.memory import Forecast, Shape, Way, Work, forecast, work_of
+
+RECORDS_LOOKED_AT = 50_000
+"""For the largest micro-batch of a run: in so many records of its shuffled order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Plan:
     trainable_parameters: int
     total_parameters: int
     predicted_peak_bytes: int
+    forecast: Forecast
+    work: Work
     lengths: tuple[int, ...]
 
     def micro_batches(self, step: int) -> list[list[int]]:
@@ -53,32 +59,6 @@ class Plan:
     def to_json(self) -> dict[str, object]:
         """All numbers but the single lengths."""
         return {k: v for k, v in asdict(self).items() if k != "lengths"}
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a model that its memory depends on."""
-
-    parameters: int
-    trainable: int
-    bytes_per_parameter: int
-    layers: int
-    hidden: int
-    inner: int
-    vocabulary: int
-
-
-def predicted_peak_bytes(shape: Shape, batch_tokens: int, batch_learned: int, *, checkpointing: bool) -> int:
-    """Estimate of the peak: weights, adapter with AdamW, activations of one micro-batch, its logits.
-
-    A transformer layer keeps about 14 hidden-wide and 3 inner-wide float32 rows a token for its backward pass,
-    with checkpointing one hidden-wide row; the head keeps three float32 copies of the learned logits.
-    """
-    weights = shape.parameters * shape.bytes_per_parameter
-    adapter = shape.trainable * 4 * 4
-    row = shape.hidden if checkpointing else 14 * shape.hidden + 3 * shape.inner
-    activations = batch_tokens * shape.layers * row * 4
-    return weights + adapter + activations + 3 * batch_learned * shape.vocabulary * 4
 
 
 def make_plan(
@@ -105,18 +85,36 @@ def make_plan(
     device: str,
     precision: str,
     rows: str,
+    questions: int = 0,
+    quantization: str = "none",
+    dropout: float = 0.0,
+    file_bytes: int = 0,
+    whole_logits: bool = False,
 ) -> Plan:
-    """Derive the plan. Without ``eval_steps`` validation comes once an epoch; without ``max_steps`` epochs rule."""
+    """Derive the plan. Without ``eval_steps`` validation comes once an epoch; without ``max_steps`` epochs rule.
+
+    ``questions`` of the validation records are answered; what follows it is explained at ``memory.Way``.
+    """
     per_step = batch_size * gradient_accumulation_steps
     steps = max_steps or steps_for(len(documents), per_step, epochs)
     lengths = tuple(len(d.input_ids) for d in documents)
     learned = [sum(d.loss_mask) for d in documents]
-    peak = predicted_peak_bytes(
-        shape,
-        sum(sorted(lengths)[-batch_size:]),
-        sum(sorted(learned)[-batch_size:]),
-        checkpointing=gradient_checkpointing,
+    looked_at = range(min(steps, max(1, RECORDS_LOOKED_AT // per_step)))
+    work = work_of(
+        lengths,
+        learned,
+        (
+            m
+            for s in looked_at
+            for m in micro_batches(step_records(len(lengths), per_step, seed, s), lengths, batch_size)
+        ),
+        [(len(d.input_ids), sum(d.loss_mask)) for d in validation],
+        batch_size=batch_size,
+        rows=rows,
+        questions=questions,
     )
+    way = Way(device, gradient_checkpointing, quantization, dropout, file_bytes, whole_logits)
+    found = forecast(shape, work, way)
     return Plan(
         records=len(documents),
         validation_records=len(validation),
@@ -143,6 +141,8 @@ def make_plan(
         rows=rows,
         trainable_parameters=shape.trainable,
         total_parameters=shape.parameters,
-        predicted_peak_bytes=peak,
+        predicted_peak_bytes=found.peak,
+        forecast=found,
+        work=work,
         lengths=lengths,
     )

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lora_scripts.errors import UsageError
 from lora_scripts.training.checkpoint import PREFIX, checkpoints
@@ -19,7 +20,8 @@ RUN = "run.yaml"
 OURS = (
     "adapter_config.json", "adapter_model.safetensors", "pytorch_lora_weights.safetensors", "README.md",
     "provenance.json", RUN, "plan.json", "data_report.json", "data_report.html", "metrics.jsonl", "loss.png",
-    PROOF, "eval.json", "logs", "best", "last", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    PROOF, "eval.json", "eval.md", "eval.html", "logs", "best", "last", "tokenizer.json", "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
 )  # fmt: skip
 
@@ -40,7 +42,25 @@ def not_ours(run_dir: Path) -> list[str]:
     """Names that a run would replace in a folder where none ever began: a README, logs, a model of the user's."""
     if (run_dir / RUN).exists():
         return []
-    return [name for name in OURS if (run_dir / name).exists()] + [path.name for path in checkpoints(run_dir)]
+    return [path.name for path in ours_in(run_dir)]
+
+
+def ours_in(run_dir: Path) -> list[Path]:
+    """What a run left in ``run_dir``, checkpoints last."""
+    named = [run_dir / name for name in OURS]
+    return [path for path in named if path.exists() or path.is_symlink()] + checkpoints(run_dir)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_whole(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_whole(path: Path, words: str) -> None:
+    """Write a text file whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(words, encoding="utf-8")
+    fresh.replace(path)
 
 
 def drop_halves(run_dir: Path) -> None:

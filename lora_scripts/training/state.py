@@ -12,18 +12,29 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class RunState:
-    """Position and memory of a run; everything but adapter and optimiser. Losses in nats a learned token."""
+    """Position and memory of a run; everything but adapter and optimiser. Losses in nats a learned token.
+
+    ``window_…`` sum up since the last logged line, ``since_…`` since the last evaluation; ``stopped`` says that the
+    coach ended the run. ``micro_batch`` is what memory was found to hold at once, 0 where it never ran out. ``origin``
+    is the adapter that an incremental run started from, ``before`` what was measured with it.
+    """
 
     step: int = 0
     tokens: int = 0
     window_loss: float = 0.0
     window_steps: int = 0
+    since_loss: float = 0.0
+    since_steps: int = 0
+    stopped: bool = False
     first_loss: float | None = None
     best_loss: float | None = None
     best_step: int = 0
     last_eval_step: int = -1
     evaluations_without_gain: int = 0
+    micro_batch: int = 0
     fingerprints: dict[str, str] = field(default_factory=dict)
+    origin: str = ""
+    before: dict[str, float] = field(default_factory=dict)
 
     def see(self, eval_loss: float) -> bool:
         """Take note of a validation loss; True where it is the best so far.

@@ -6,7 +6,7 @@ Shapes: T tokens of a flat row, B documents padded to L tokens, N learned tokens
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FlatRow
 from lora_scripts.models.head import Head
 from lora_scripts.models.last_layer import LastLayer
-from lora_scripts.training.losses import head_cross_entropy, summed_cross_entropy
+from lora_scripts.training.losses import cross_entropy, head_cross_entropy
+from lora_scripts.training.out_of_memory import in_batches
 
 
 class Task(Protocol):
@@ -74,14 +75,14 @@ class TextTask:
 
     def backward(self, micro_batch: Sequence[int], weight: float) -> float:
         """Add the gradient of these documents, weighted; return their weighted summed loss."""
-        with self._last_layer():
+        with self.read_rows():
             loss = self.loss_sum([self.documents[i] for i in micro_batch]) * weight
             (loss * self.loss_scale).backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
     @contextmanager
-    def _last_layer(self) -> Iterator[None]:
-        """Whatever happens inside, the model computes all rows again afterwards; also when it answers a question."""
+    def read_rows(self) -> Iterator[None]:
+        """For forward and backward pass of a loss: afterwards the model computes all rows again, also to answer."""
         try:
             yield
         finally:
@@ -94,19 +95,38 @@ class TextTask:
         return 1024.0 if self.autocast == torch.float16 else 1.0
 
     @torch.no_grad()
-    def evaluate(self, documents: Sequence[Document], batch_size: int) -> tuple[float, int]:
-        """Summed loss in nats and learned tokens over ``documents``, without dropout."""
-        self.model.eval()
+    def evaluate(
+        self, documents: Sequence[Document], batch_size: int, halved: Callable[[int], None] = lambda size: None
+    ) -> tuple[float, int]:
+        """Summed loss in nats and learned tokens over ``documents``, without dropout.
+
+        Where memory runs out it goes on with half the batch, told to ``halved``.
+
+        Raises:
+            TrainError: One document alone does not fit.
+        """
         order = sorted(documents, key=lambda d: len(d.input_ids))
-        total = 0.0
-        for i in range(0, len(order), batch_size):
-            with self._last_layer():
-                total += self.loss_sum(order[i : i + batch_size]).item()
-        self.model.train()
+
+        def loss_of(begin: int, end: int) -> float:
+            with self.read_rows():
+                return self.loss_sum(order[begin:end]).item()
+
+        self.model.eval()
+        try:
+            total = sum(in_batches(len(order), batch_size, loss_of, halved))
+        finally:
+            self.model.train()
         return total, sum(sum(d.loss_mask) for d in documents)
 
     def loss_sum(self, documents: Sequence[Document]) -> Tensor:
-        """Summed loss over the learned tokens of ``documents``, which go through the model at once."""
+        """Summed loss over the learned tokens of ``documents``; see ``token_losses``."""
+        return self.token_losses(documents).sum()
+
+    def token_losses(self, documents: Sequence[Document]) -> Tensor:
+        """The loss at each learned token of ``documents``, in order [N]; they go through the model at once.
+
+        Called within ``read_rows``.
+        """
         device = self.model.device
         targets = [t for d in documents for t, learned in zip(d.input_ids, d.loss_mask, strict=True) if learned]
         targets_N = torch.tensor(targets, device=device)
@@ -124,7 +144,7 @@ class TextTask:
                 logits_NV = self.model(**inputs, use_cache=False, logits_to_keep=columns).logits[0]
             else:
                 logits_NV = self.model(**inputs, use_cache=False).logits[rows, columns]
-            return summed_cross_entropy(logits_NV, targets_N)
+            return cross_entropy(logits_NV, targets_N)
 
     def _flat_row(self, documents: Sequence[Document]) -> tuple[dict[str, Any], Tensor, Tensor]:
         """The model's arguments, and where in its output the learned tokens are predicted: rows and columns."""

@@ -1,11 +1,13 @@
 """Answers against one-by-one generation, measures on known cases, and a proof that can fail."""
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from lora_scripts.adapters.files import (
     CONFIG_FILE,
@@ -16,12 +18,12 @@ from lora_scripts.adapters.files import (
     config_text,
     write_adapter,
 )
-from lora_scripts.adapters.inject import inject
+from lora_scripts.adapters.inject import METHODS, inject, trainable
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.evaluate.measures import measure
 from lora_scripts.evaluate.prove import logits_of, proof_of, prove
 from lora_scripts.models.attention import FLAT
-from lora_scripts.models.targets import find_targets
+from lora_scripts.models.targets import find_targets, in_mlp
 
 
 def test_batched_answers_equal_answers_one_by_one(stories: Path) -> None:
@@ -64,21 +66,29 @@ def test_rouge_is_one_for_equal_and_zero_for_foreign_words() -> None:
     assert measure([""], ["用人单位"], {})["rouge_l"] == 0
 
 
-def _proof(stories: Path, folder: Path, *, damage: str = "") -> dict[str, bool]:
+@cache
+def _loaded(stories: Path) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+
+
+def _proof(stories: Path, folder: Path, *, damage: str = "", method: str = "lora") -> dict[str, bool]:
     def load() -> torch.nn.Module:
-        return AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+        return copy.deepcopy(_loaded(stories))
 
     base = load()
-    model = inject(base, targets=find_targets(base, None), rank=4, alpha=8, dropout=0.0, base=str(stories), seed=0)
+    targets = find_targets(base, "all-linear" if method == "ia3" else None)
+    model = inject(
+        base, method=method, targets=targets, feedforward=in_mlp(targets), rank=4, alpha=8, dropout=0.0,
+        base=str(stories), seed=0,
+    )  # fmt: skip
     torch.manual_seed(1)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.0 if damage == "untrained" else 0.2)
+    for parameter in trainable(model):
+        parameter.data += torch.randn_like(parameter) * (0.0 if damage == "untrained" else 0.2)
     write_adapter(folder, adapter_tensors(model), config_text(model))
     ids = [1, 40, 41, 42]
     ours = logits_of(model, ids)
     tensors = load_file(folder / WEIGHTS_FILE)
-    name = next(k for k in tensors if "lora_B" in k)
+    name = next(k for k in tensors if "lora_A" not in k)
     if damage in ("changed", "nan", "missing"):
         if damage == "missing":
             del tensors[name]
@@ -94,14 +104,37 @@ def _proof(stories: Path, folder: Path, *, damage: str = "") -> dict[str, bool]:
         path = folder / CONFIG_FILE
         path.write_text(path.read_text().replace('"lora_alpha": 8', '"lora_alpha": 16'))
     chat = "other" if damage == "prompt" else "p"
-    checks = prove(folder, load, ids, ours, tolerance=1e-4, training_prompt="p", chat_prompt=chat)
-    proof = proof_of(checks)
+    found = prove(folder, load, ids, ours, tolerance=1e-4, training_prompt="p", chat_prompt=chat)
+    proof = proof_of(found)
+    assert proof["left_out"] == {}
     assert proof["ok"] == all(c["ok"] for c in proof["checks"])
     return {c["name"]: c["ok"] for c in proof["checks"]}
 
 
-def test_a_good_adapter_is_proven(stories: Path, tmp_path: Path) -> None:
-    assert all(_proof(stories, tmp_path).values())
+@pytest.mark.parametrize("method", METHODS)
+def test_a_good_adapter_is_proven(stories: Path, tmp_path: Path, method: str) -> None:
+    proof = _proof(stories, tmp_path, method=method)
+    assert all(proof.values())
+    assert len(proof) == 9
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "lora"])
+@pytest.mark.parametrize(
+    ("damage", "seen_by"),
+    [
+        ("changed", "stock_peft_logits_equal_ours"),
+        ("missing", "every_tensor_is_bound_by_stock_peft"),
+        ("nan", "every_value_is_finite"),
+        ("untrained", "adapter_on_differs_from_off_by_at_least"),
+    ],
+)
+def test_damage_fails_its_check_whatever_the_method(
+    stories: Path, tmp_path: Path, method: str, damage: str, seen_by: str
+) -> None:
+    proof = _proof(stories, tmp_path, damage=damage, method=method)
+    assert not proof[seen_by]
+    if damage == "untrained":
+        assert not proof["no_factors_are_all_one" if method == "ia3" else "no_tensor_is_all_zero"]
 
 
 @pytest.mark.parametrize(

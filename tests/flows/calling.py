@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {
     "task_type": "text-generation", "lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1,
     "target_modules": "all-linear", "batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 8,
     "learning_rate": 1e-2, "save_steps": 2, "eval_steps": 4, "eval_ratio": 0.2, "log_steps": 1, "device": "cpu",
-    "sample_questions": [SAMPLE],
+    "sample_questions": [SAMPLE], "answer_rules": {"opening": "依据《[^》]+》"},
 }  # fmt: skip
 
 

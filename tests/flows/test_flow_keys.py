@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from calling import SAMPLE, command, digest, metrics, pairs, write_rows
+from calling import SAMPLE, Said, command, digest, metrics, pairs, write_rows
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 import lora_scripts.assemble.run as run_room
@@ -51,6 +51,9 @@ CASES = [
     Case("too_long", "drop", "plan", {"train_data_dir": "mixed", "max_seq_length": 70, "too_long": "cut_prompt"}),
     Case("base_model", "OTHER", "weights"),
     Case("task_type", "image-generation", "code"),
+    Case("preference_beta", 5.0, "weights", {"task_type": "preference", "train_data_dir": "preferences"}),
+    Case("method", "rslora", "weights"),
+    Case("quantization", "int8", "weights"),
     Case("lora_rank", 2, "weights"),
     Case("lora_alpha", 64, "weights"),
     Case("lora_dropout", 0.5, "weights"),
@@ -62,22 +65,27 @@ CASES = [
     Case("learning_rate", 2e-2, "weights"),
     Case("lr_schedule", "linear", "weights"),
     Case("warmup_ratio", 0.5, "weights"),
+    Case("lora_plus_ratio", 8, "weights"),
     Case("weight_decay", 0.5, "weights"),
     Case("max_grad_norm", 1e-8, "weights"),
     Case("seed", 7, "weights"),
     Case("precision", "fp16", "said"),
     Case("device", "cuda", "said"),
     Case("gradient_checkpointing", True, "layer_calls"),
+    Case("shard", True, "said"),
     Case("log_steps", 3, "metrics"),
     Case("eval_steps", 3, "metrics", WITH_VALIDATION),
     Case("early_stopping_patience", 1, "checkpoints",
          {**WITH_VALIDATION, "max_steps": 8}),
+    Case("coach", "stop", "checkpoints", {**WITH_VALIDATION, "max_steps": 16, "coach": "off"}),
+    Case("folds", 2, "said", {"eval_ratio": 0.2, "max_steps": 1}),
     Case("sample_questions", ["工伤怎么办？"], "metrics", WITH_VALIDATION),
     Case("answer_rules", {"opening": "."}, "evaluation", {"eval_ratio": 0.2}, whole=True),
     Case("output_dir", "elsewhere", "run_dir"),
     Case("save_steps", 1, "checkpoints"),
     Case("save_total_limit", 1, "checkpoints", {"save_steps": 1, "save_total_limit": 0}),
     Case("resume_from_checkpoint", "auto", "said"),
+    Case("replay", 1.0, "plan", {"resume_from_checkpoint": "EARLIER", "train_data_dir": "grown", "replay": 0}),
     Case("overwrite", True, "code", {"output_dir": "done"}),
 ]  # fmt: skip
 
@@ -97,6 +105,10 @@ def world(tmp_path: Path, config: MakeConfig) -> MakeConfig:
     for name, head in (("rows.csv", "question,answer"), ("odd.csv", "a,b")):
         lines = [head, *(f"{q},{a}" for q, a in pairs(0, 16))]
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_rows(tmp_path / "grown/a.txt", [*pairs(), *((q + "（新）", a) for q, a in pairs(0, 8))])
+    better = [{"prompt": q, "chosen": a, "rejected": a[:6] + "不清楚。"} for q, a in pairs()]
+    (tmp_path / "preferences").mkdir()
+    (tmp_path / "preferences/a.jsonl").write_text("\n".join(map(json.dumps, better)), encoding="utf-8")
     (tmp_path / "done").mkdir()
     (tmp_path / "done/proof.json").write_text('{"ok": true}')
     return config
@@ -135,16 +147,17 @@ def observe(file: Path, patch: pytest.MonkeyPatch, *, whole: bool) -> dict[str, 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
 def test_a_key_that_is_changed_changes_the_run(
-    case: Case, world: MakeConfig, other_base: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, world: MakeConfig, other_base: Path, finished: tuple[Path, Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if case.key == "device" and torch.cuda.is_available():
         pytest.skip("this machine has CUDA; what the key does there is tested there")
-    if case.key == "early_stopping_patience":  # a validation that never gets better
+    if case.key in ("early_stopping_patience", "coach"):  # a validation that never gets better
         losses = itertools.count(1)
         monkeypatch.setattr(TextTask, "evaluate", lambda *a: (float(next(losses)), 1))
     value = str(other_base) if case.value == "OTHER" else case.value
-    before = observe(world(**QUICK | case.given), monkeypatch, whole=case.whole)
-    after = observe(world(**QUICK | case.given | {case.key: value}), monkeypatch, whole=case.whole)
+    given = {key: str(finished[0]) if its == "EARLIER" else its for key, its in case.given.items()}
+    before = observe(world(**QUICK | given), monkeypatch, whole=case.whole)
+    after = observe(world(**QUICK | given | {case.key: value}), monkeypatch, whole=case.whole)
     assert before["code"] == (2 if case.key == "overwrite" else 0), before["said"]
     expected_code = {"task_type": 2, "max_seq_length": 3}.get(case.key, 0)
     assert after["code"] == expected_code, after["said"]

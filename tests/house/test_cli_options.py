@@ -15,7 +15,10 @@ VERBS = {
     "desensitize": "source target --mode= --types= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
     "chat": "--adapter= --prompt= --base-model= --device= --max-new-tokens=",
-    "eval": "run --json",
+    "eval": "run --json --from-sheet= --output=",
+    "sweep": "config overrides --trials= --output=",
+    "adapters shrink": "source target --rank= --energy=",
+    "adapters inspect": "folder",
     "schema": "",
     "base get": "name --from= --models-dir=",
     "base unpack": "file folder",
@@ -45,7 +48,7 @@ def test_verbs_and_options_are_these():
 
 
 def test_help_of_every_verb_answers_without_loading_torch():
-    calls = [[], *(name.split() for name in VERBS), ["base"]]
+    calls = [[], *(name.split() for name in VERBS), ["base"], ["adapters"]]
     code = f"""
 import sys
 from lora_scripts.cli import main

@@ -21,7 +21,7 @@ FACE = {
     ),
     "read_records": (
         "data/reading/formats.py",
-        "path: str | Path, *, roles: Roles=None, columns: Names=None -> Reading",
+        "path: str | Path, *, roles: Roles=None, columns: Names=None, preference: bool=False -> Reading",
     ),
     "render": (
         "data/render.py",
@@ -31,7 +31,7 @@ FACE = {
 }
 FIELDS = {
     "Message": ["role", "content"],
-    "Record": ["messages", "source", "synthetic"],
+    "Record": ["messages", "source", "synthetic", "rejected"],
     "PiiSpan": ["start", "end", "type", "value"],
     "Document": ["input_ids", "loss_mask", "source"],
     "Reading": ["records", "ledger"],

@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from lora_scripts.errors import ModelError
-from lora_scripts.models.targets import find_targets
+from lora_scripts.models.targets import find_targets, in_mlp
 
 SMALL = {
     "vocab_size": 64,
@@ -90,6 +90,7 @@ def test_attention_and_mlp_share_out_all_linear_layers(architecture: str) -> Non
     assert set(find_targets(model)) < set(attention)
     assert mlp
     assert find_targets(model, ["attention", "mlp"]) == find_targets(model, "all-linear")
+    assert in_mlp(find_targets(model, "all-linear")) == mlp
 
 
 def test_fused_experts_are_told_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,3 +50,37 @@ def test_a_restored_optimizer_takes_the_same_steps() -> None:
     steps(whole, first, 3)
     steps(again, second, 3)
     assert torch.equal(first, second)
+
+
+def test_lora_plus_takes_the_steps_that_two_rates_give() -> None:
+    a, b, c = (torch.nn.Parameter(torch.arange(6.0) + i) for i in range(3))
+    twins = [torch.nn.Parameter(p.detach().clone()) for p in (a, b, c)]
+    ours = make_optimizer([a, b, c], weight_decay=0.01, faster=[b], ratio=16.0)
+    theirs = torch.optim.AdamW(
+        [{"params": [twins[0], twins[2]], "lr": 1e-2}, {"params": [twins[1]], "lr": 16e-2}], weight_decay=0.01
+    )
+    for i in range(4):
+        for p in (a, b, c, *twins):
+            p.grad = torch.sin(p.detach() * (i + 1))
+        for group in ours.param_groups:
+            group["lr"] = 1e-2 * group["rate_factor"]
+        ours.step()
+        theirs.step()
+        if i == 1:  # a checkpoint in between
+            tensors = optimizer_tensors(ours)
+            ours = make_optimizer([a, b, c], weight_decay=0.01, faster=[b], ratio=16.0)
+            restore_optimizer(ours, tensors)
+            assert [group["rate_factor"] for group in ours.param_groups] == [1, 16]
+    for p, twin in zip((a, b, c), twins, strict=True):
+        assert torch.allclose(p, twin, rtol=1e-6)
+
+
+def test_without_lora_plus_there_is_one_group_in_the_order_given() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    for optimizer in (
+        make_optimizer(parameters, weight_decay=0.0),
+        make_optimizer(parameters, weight_decay=0.0, faster=parameters[:1]),
+    ):
+        (group,) = optimizer.param_groups
+        assert group["rate_factor"] == 1
+        assert [id(p) for p in group["params"]] == [id(p) for p in parameters]

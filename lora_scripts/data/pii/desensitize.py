@@ -157,8 +157,9 @@ def desensitize_records(
 ) -> Iterator[Record]:
     """The records without personal data, one by one; those that must go are put into the bin ``masked``.
 
-    Left out are, in mode ``drop``, records that hold any, and, in mode ``mask``, records whose answer is nothing but
-    marks. A record that goes was counted as kept before and is taken back.
+    Left out are, in mode ``drop``, records that hold any, and otherwise records of which an answer is nothing but
+    marks, or whose chosen and rejected answers have become the same. A record that goes was counted as kept before and
+    is taken back.
 
     Args:
         records: As cleaned.
@@ -184,14 +185,20 @@ def _clean_records(
             content, hits = rewrite(message.content, mode=mode, types=types, key=key)
             kinds += [kind for kind, _ in hits]
             messages.append(message if not hits else Message(message.role, content))
+        rejected = record.rejected
+        if rejected is not None:
+            rejected, hits = rewrite(rejected, mode=mode, types=types, key=key)
+            kinds += [kind for kind, _ in hits]
         for kind in kinds:
             counts.add(kind, record.source)
         names = " ".join(kind for kind in PII_TYPES if kind in kinds)
-        new = replace(record, messages=tuple(messages)) if kinds else record
+        new = replace(record, messages=tuple(messages), rejected=rejected) if kinds else record
         if kinds and mode == "drop":
             note = text("desensitize.note.dropped", types=names)
-        elif kinds and mode == "mask" and _MARK.search(new.answer) and _NOTHING_ELSE.fullmatch(new.answer):
+        elif kinds and mode == "mask" and (_only_marks(new.answer) or _only_marks(new.rejected or "")):
             note = text("desensitize.note.only_marks", types=names)
+        elif kinds and new.answer == new.rejected:
+            note = text("preference.same_without_data", types=names)
         else:
             yield new
             continue
@@ -201,6 +208,10 @@ def _clean_records(
     for kind, count in counts.by_type.items():
         ledger.personal_counts[kind] = ledger.personal_counts.get(kind, 0) + count
         ledger.personal_data.setdefault(kind, []).extend(counts.places[kind])
+
+
+def _only_marks(answer: str) -> bool:
+    return bool(_MARK.search(answer) and _NOTHING_ELSE.fullmatch(answer))
 
 
 def _summary(mode: str, counts: Counts) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_scripts.data.reading.names import ASSISTANT_NAMES, SYSTEM_NAMES, USER_NAMES, simple
@@ -29,6 +29,43 @@ output response answer completion reply 答案 回答 答复 回复 答 律师�
 solution a label_text 输出 回应 处理结果 解决方案 意见
 """
 ANSWERS = _ANSWERS_WORDS.split()
+# The better answer and the worse one, one pair a line; all but the first only where no other answer is there.
+_PAIRS_WORDS = """
+chosen rejected
+chosen_response rejected_response
+chosen_answer rejected_answer
+response_chosen response_rejected
+answer_chosen answer_rejected
+preferred rejected
+preferred dispreferred
+better worse
+better_answer worse_answer
+better_response worse_response
+good bad
+good_answer bad_answer
+good_response bad_response
+winner loser
+较好回答 较差回答
+较好的回答 较差的回答
+较好答案 较差答案
+更好的回答 更差的回答
+优选 劣选
+优选回答 劣选回答
+优选答案 劣选答案
+优质回答 劣质回答
+优 劣
+好 差
+好回答 差回答
+好的回答 差的回答
+好答案 差答案
+采纳 拒绝
+采纳回答 拒绝回答
+采纳的回答 拒绝的回答
+接受 拒绝
+接受的回答 拒绝的回答
+偏好回答 非偏好回答
+"""
+PAIRS = [tuple(line.split()) for line in _PAIRS_WORDS.strip().split("\n")]
 SYSTEMS = ["system", "system_prompt", "系统", "系统提示", "系统提示词"]
 _ASKING = re.compile(r"问|咨询|诉求|ask|question|query|prompt|inquiry|enquiry|instruct")
 _ASKING_TOO = re.compile(r"留言|来信|来电|反映|描述|症状|topic|user|client|customer")
@@ -44,19 +81,33 @@ _ABOUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The column names taken: ``more`` is joined behind the question (alpaca's input), ``history`` goes before."""
+    """The column names taken: ``more`` is joined behind the question (alpaca's input), ``history`` goes before.
+
+    With ``rejected``, the worse of two answers, ``answer`` is the chosen one.
+    """
 
     question: str
     answer: str
     more: str | None = None
     system: str | None = None
     history: str | None = None
+    rejected: str | None = None
 
     def __str__(self) -> str:
         """For the line that says what was decided."""
         question = f"{self.question} + {self.more}" if self.more else self.question
         rest = "".join(f", {k}: {v}" for k, v in (("system", self.system), ("history", self.history)) if v)
-        return f"question: {question}, answer: {self.answer}{rest}"
+        answers = f"chosen: {self.answer}, rejected: {self.rejected}" if self.rejected else f"answer: {self.answer}"
+        return f"question: {question}, {answers}{rest}"
+
+
+def find_pair(headers: Iterable[str]) -> tuple[str, str] | None:
+    """The columns of the chosen and of the rejected answer, by their names; None where there are no such two."""
+    plain = {plain_header(h): h for h in headers}
+    for number, (better, worse) in enumerate(PAIRS):
+        if better in plain and worse in plain and (not number or not any(name in plain for name in ANSWERS)):
+            return plain[better], plain[worse]
+    return None
 
 
 def plain_header(raw: object) -> str:
@@ -70,8 +121,8 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
 
     Args:
         headers: As they stand in the file.
-        given: The user's ``columns``: any of question, answer, system, input, history, with the header's name, or
-            several of which a file has one.
+        given: The user's ``columns``: any of question, answer, rejected, system, input, history, with the header's
+            name, or several of which a file has one.
         where: ``file:line`` for messages.
 
     Raises:
@@ -80,7 +131,7 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
     plain = {plain_header(h): h for h in reversed(headers)}
     chosen: dict[str, str] = {}
     for key, wanted in (given or {}).items():
-        if key not in ("question", "answer", "system", "input", "history"):
+        if key not in ("question", "answer", "rejected", "system", "input", "history"):
             raise DataError("data.bad_column_key", where="columns", name=key)
         likely = [wanted] if isinstance(wanted, str) else list(wanted)
         there = next((plain[p] for w in likely if (p := plain_header(w)) in plain), None)
@@ -89,6 +140,8 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
                 "data.no_column", where=where, name=" / ".join(likely), there=", ".join(map(shown, headers[:20]))
             )
         chosen[key] = there
+    if not chosen.keys() & {"answer", "rejected"} and (pair := find_pair(headers)):
+        chosen["answer"], chosen["rejected"] = pair
     answer = chosen.get("answer") or _best(
         plain, ANSWERS, ASSISTANT_NAMES, (_ANSWERING, _ANSWERING_TOO), "answer", where, chosen
     )
@@ -105,7 +158,8 @@ def find_columns(headers: Sequence[str], given: Mapping[str, str | Sequence[str]
         more = plain.get(second)
     system = chosen.get("system") or next((plain[s] for s in (*SYSTEMS, *SYSTEM_NAMES) if s in plain), None)
     history = chosen.get("history") or plain.get("history")
-    return Columns(question, answer, more, None if system in (question, answer) else system, history)
+    system = None if system in (question, answer) else system
+    return Columns(question, answer, more, system, history, chosen.get("rejected"))
 
 
 def shown(name: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from lora_scripts.data.clean import clean, finding, places
@@ -99,6 +99,7 @@ FORMATS: dict[str, Reader] = {
     ".arrow": read_arrow,
     ".feather": read_arrow,
 }
+_PATIENCE = 1000  # records without a rejected answer after which a file is no preference data
 _OLD = (".xls", ".doc", ".et", ".wps", ".rtf", ".odt", ".ods")
 # Papers that lie beside data and hold none.
 _PAPERS = re.compile(
@@ -107,7 +108,7 @@ _PAPERS = re.compile(
 )
 
 
-def read_records(path: str | Path, *, roles: Roles = None, columns: Names = None) -> Reading:
+def read_records(path: str | Path, *, roles: Roles = None, columns: Names = None, preference: bool = False) -> Reading:
     """Read a file, or every file of a folder that holds records, and clean what was read.
 
     Every input record is in ``records`` or in a bin of ``ledger.left_out``; how each file was read is in
@@ -116,20 +117,25 @@ def read_records(path: str | Path, *, roles: Roles = None, columns: Names = None
     Args:
         path: A file, or a folder (all its folders, in sorted order; hidden ones are passed over).
         roles: Speakers' names by role, ``{"user": ["用户"], "assistant": ["律师"]}``, where they are not seen.
-        columns: Column or key names, ``{"question": "咨询内容", "answer": "律师答复"}``; also system, input, history.
+        columns: Column or key names, ``{"question": "咨询内容", "answer": "律师答复"}``; also system, input, history,
+            rejected.
+        preference: Wanted are two answers to each question, a chosen one and a rejected one (``Record.rejected``), and
+            nothing else; otherwise such data are refused.
 
     Raises:
         DataError: Nothing there, nothing to read, or a file that cannot be read for certain. All such files of a
             folder are named at once.
     """
     ledger = Ledger()
-    records = list(clean(iter_drafts(path, roles, columns, ledger), ledger))
+    records = list(clean(iter_drafts(path, roles, columns, ledger, preference=preference), ledger))
     if not records:
         raise nothing_left(Path(path), ledger)
     return Reading(records, ledger)
 
 
-def iter_drafts(path: str | Path, roles: Roles, columns: Names, ledger: Ledger) -> Iterator[tuple[str, Draft]]:
+def iter_drafts(
+    path: str | Path, roles: Roles, columns: Names, ledger: Ledger, *, preference: bool = False
+) -> Iterator[tuple[str, Draft]]:
     """The drafts of a file or folder with the name of their file, before cleaning.
 
     They are read as they are taken: memory does not grow with the size of JSONL, CSV, Parquet, Arrow and text
@@ -140,6 +146,7 @@ def iter_drafts(path: str | Path, roles: Roles, columns: Names, ledger: Ledger) 
         roles: As for ``read_records``.
         columns: As for ``read_records``.
         ledger: Is filled with how each file was read, and with findings about files.
+        preference: As for ``read_records``.
 
     Raises:
         DataError: As ``read_records``, at the end, when every file has been looked at.
@@ -150,7 +157,7 @@ def iter_drafts(path: str | Path, roles: Roles, columns: Names, ledger: Ledger) 
     problems: list[Problem] = []
     for file in _files(root, ledger) if root.is_dir() else [root]:
         try:
-            yield from _read_file(file, roles, columns, ledger)
+            yield from _read_file(file, roles, columns, ledger, preference)
         except DataError as error:
             if root.is_dir() and _PAPERS.match(file.name):
                 ledger.findings.append(finding("info", "paper_not_read", str(file), why=error.problems[0].text))
@@ -185,7 +192,9 @@ def _files(folder: Path, ledger: Ledger) -> list[Path]:
     return files
 
 
-def _read_file(path: Path, roles: Roles, columns: Names, ledger: Ledger) -> Iterator[tuple[str, Draft]]:
+def _read_file(
+    path: Path, roles: Roles, columns: Names, ledger: Ledger, preference: bool
+) -> Iterator[tuple[str, Draft]]:
     where = str(path)
     suffix = path.suffix.lower()
     if suffix in _OLD:
@@ -194,7 +203,7 @@ def _read_file(path: Path, roles: Roles, columns: Names, ledger: Ledger) -> Iter
         if not path.stat().st_size:
             raise DataError("data.empty_file", where=where)
         parsed = FORMATS.get(suffix, _text)(path, where, roles, columns)
-        drafts = iter(parsed.drafts if parsed else ())
+        drafts = _of_kind(parsed.drafts if parsed else (), where, preference)
         first = next(drafts, None)
         if parsed is None or first is None:
             raise DataError("data.no_pairs", where=where)
@@ -207,6 +216,31 @@ def _read_file(path: Path, roles: Roles, columns: Names, ledger: Ledger) -> Iter
     for severity, kind, line, values in parsed.remarks:
         place = f"{where}:{line}" if line else where
         ledger.findings.append(finding(severity, kind, place, **values))
+
+
+def _of_kind(drafts: Iterable[Draft], where: str, preference: bool) -> Iterator[Draft]:
+    """The drafts of a file, where they are of the kind that is wanted; among preference data, others are left out.
+
+    Raises:
+        DataError: Preference data that are not wanted; or, where they are, none among the first records.
+    """
+    if not preference:
+        for draft in drafts:
+            if draft.rejected is not None:
+                raise DataError("preference.unwanted", where=f"{where}{draft.part}:{draft.line}")
+            yield draft
+        return
+    drafts = iter(drafts)
+    head: list[Draft] = []
+    for draft in islice(drafts, _PATIENCE):
+        head.append(draft)
+        if draft.rejected is not None:
+            break
+    if all(draft.rejected is None for draft in head) and any(draft.turns for draft in head):
+        raise DataError("preference.none_there", where=f"{where}{head[0].part}:{head[0].line}", count=len(head))
+    for draft in chain(head, drafts):
+        ordinary = draft.rejected is None and not draft.reason
+        yield replace(draft, turns=(), reason="not_a_preference") if ordinary else draft
 
 
 def nothing_left(root: Path, ledger: Ledger) -> DataError:

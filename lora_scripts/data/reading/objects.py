@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from lora_scripts.data.reading.columns import Columns, find_columns, guesses, shown
-from lora_scripts.data.reading.json_shapes import is_talk, is_texts, talk_key, turns_of
+from lora_scripts.data.reading.columns import find_columns, find_pair, guesses, shown
+from lora_scripts.data.reading.json_shapes import Shape, is_talk, is_texts, talk_key, turns_of
 from lora_scripts.data.reading.names import given_roles
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.records import Draft, Parsed
@@ -44,7 +44,7 @@ def read_objects(source: Source, columns: Names = None, roles: Names = None, *, 
         None where it is not JSON and ``sure`` is False.
 
     Raises:
-        DataError: Broken JSON, preference data, or objects without question and answer.
+        DataError: Broken JSON, answers with marks (KTO), or objects without question and answer.
     """
     found, shape = _values(source, sure)
     return None if found is None else drafts_of_values(found, shape, source.where, columns, roles, sure=sure)
@@ -64,7 +64,7 @@ def drafts_of_values(
         sure: Values without any object are an error, not None.
 
     Raises:
-        DataError: None of the first values has a question and an answer, or they are preference data.
+        DataError: None of the first values has a question and an answer, or they are answers with marks.
     """
     parsed = Parsed(shape, "")
     samples: list[dict[str, Any]] = []
@@ -94,8 +94,8 @@ def _drafts(
     samples: list[dict[str, Any]],
 ) -> Iterator[Draft]:
     """Drafts of values; at the end says in ``parsed`` how they were taken. ``samples`` gets the first objects."""
-    taken: dict[tuple[str, ...], Columns | str] = {}
-    how: Counter[Columns | str] = Counter()
+    taken: dict[tuple[str, ...], Shape] = {}
+    how: Counter[Shape] = Counter()
     tools, first = 0, 0
     for line, value, problem in found:
         first = first or line
@@ -104,16 +104,16 @@ def _drafts(
             continue
         if isinstance(value, dict) and len(samples) < _PROBE:
             samples.append(value)
-        kind, turns, reason, note = turns_of(value, taken, columns, speakers, f"{where}:{line}")
-        if reason:
-            yield Draft(line, reason=reason, note=note)
+        said = turns_of(value, taken, columns, speakers, f"{where}:{line}")
+        if said.reason:
+            yield Draft(line, reason=said.reason, note=said.note)
             continue
-        how[kind] += 1
+        how[said.shape] += 1
         made = False
         if isinstance(value, dict):
             tools += bool(value.get("tools"))
             made = value.get("synthetic") is True
-        yield Draft(line, turns, synthetic=made)
+        yield Draft(line, said.turns, synthetic=made, rejected=said.rejected)
     parsed.detail = say("data.detail.objects", shapes="; ".join(str(k) for k, _ in how.most_common(4)))
     if tools:
         parsed.remarks.append(("warning", "tools_not_shown", first, {"count": tools}))
@@ -154,7 +154,7 @@ def _is_value(line: str) -> bool:
 
 def _is_wrapper(value: dict[str, Any]) -> bool:
     """An object that only holds the list of records, as {"data": [...]}; not one with a history."""
-    if talk_key(value) or not any(_is_records(v) for v in value.values()):
+    if talk_key(value) or find_pair(value) or not any(_is_records(v) for v in value.values()):
         return False
     try:
         return find_columns([str(k) for k in value], None, "") is None

@@ -168,7 +168,7 @@ def _read_sheet(
     if found is None:
         return wide
     taken, (line, names, _) = found
-    held = (taken.question, taken.answer, taken.more, taken.system, taken.history)
+    held = (taken.question, taken.answer, taken.more, taken.system, taken.history, taken.rejected)
     sheet.watched = {names.index(name) for name in held if name}
     below = chain(head[line:], sheet.rows)
     part = f"[{sheet.title}]"

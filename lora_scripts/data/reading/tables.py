@@ -208,7 +208,8 @@ def drafts_of_rows(rows: Iterable[Row], names: Sequence[str], taken: Columns, pa
         elif len(cells) < len(names) or any(c.strip() for c in cells[len(names) :]):
             note = say("data.note.ragged", there=len(cells), wanted=len(names))
         elif turns := _turns(cells, place, taken):
-            yield Draft(line, turns, part=part)
+            worse = cells[place[taken.rejected]] if taken.rejected else None
+            yield Draft(line, turns, part=part, rejected=worse)
             continue
         else:
             note = say("data.note.bad_value", name=taken.history)

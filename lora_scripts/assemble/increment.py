@@ -1,0 +1,312 @@
+"""Training on from an earlier adapter: what is new since, what is replayed, what must not be forgotten."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lora_scripts.adapters.files import CONFIG_FILE, find_weights, read_adapter, restore_adapter
+from lora_scripts.assemble.parts import IDENTITIES_FILE, Inputs, Parts
+from lora_scripts.assemble.records import identities, render_rows
+from lora_scripts.assemble.survey import rows_of, survey_for
+from lora_scripts.config import Config, load_config
+from lora_scripts.data.ledger import Finding
+from lora_scripts.data.render import Document
+from lora_scripts.errors import LoraScriptsError, UsageError
+from lora_scripts.messages import text
+from lora_scripts.training.checkpoint import MANIFEST, fault_of, newest_whole, read_tensors, sha256_of
+from lora_scripts.training.run_dir import RUN
+from lora_scripts.training.state import RunState
+
+STATE_FILE = "state.json"
+FIXED = (
+    "base", "template", "config.system_prompt", "config.task_type", "config.method", "config.lora_rank",
+    "config.lora_alpha", "config.target_modules",
+)  # fmt: skip
+"""What an adapter cannot be trained on with otherwise: it would mean something else."""
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An adapter to train on from.
+
+    Attributes:
+        path: As the user named it, or the checkpoint that was found.
+        weights: Its weight file.
+        fingerprints: Of the run that made it; None for an adapter of another tool.
+        trained: Identities of the documents that it was trained on, ``validated`` of those it was measured on; None
+            where that is not on record.
+        run_dir: The output folder of that run.
+    """
+
+    path: Path
+    weights: Path
+    fingerprints: Mapping[str, str] | None
+    trained: Numbers | None
+    validated: Numbers | None
+    run_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """A run on what is new since ``origin``. ``inputs`` are those of the run; the old ones are measured, not trained.
+
+    ``old`` and ``new`` are the documents that forgetting and learning are measured on.
+    """
+
+    origin: Origin
+    inputs: Inputs
+    new_records: int
+    old_records: int
+    replayed: int
+    old: Sequence[Document]
+    new: Sequence[Document]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """What to tell the user about it."""
+        if not self.old_records:
+            return [text("increment.all", origin=self.origin.path, count=self.new_records), *self.notes]
+        told = text("increment.some", origin=self.origin.path, new=self.new_records, old=self.old_records,
+                    replayed=self.replayed, validation=len(self.old))  # fmt: skip
+        return [told, *self.notes]
+
+
+def read_origin(path: Path) -> Origin:
+    """The adapter in a checkpoint of ours, in an output folder of ours, or in any PEFT folder.
+
+    Raises:
+        UsageError: There is none, or the checkpoint is not whole.
+        ModelError: The folder holds no adapter that can be read.
+    """
+    if (path / MANIFEST).exists() or not path.is_dir():
+        if fault := fault_of(path):
+            raise UsageError("run.bad_checkpoint", where=path, reason=fault)
+        state = state_of(path)
+        trained, validated = _identities_in(path)
+        return Origin(path, find_weights(path), state.fingerprints, trained, validated, path.resolve().parent)
+    weights = find_weights(path)
+    try:
+        prints = json.loads((path / "provenance.json").read_text(encoding="utf-8"))["fingerprints"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return Origin(path, weights, None, None, None, path)
+    checkpoint, _ = newest_whole(path)
+    trained, validated = _identities_in(checkpoint) if checkpoint else (None, None)
+    return Origin(path, weights, prints, trained, validated, path)
+
+
+def state_of(checkpoint: Path) -> RunState:
+    """The state in a checkpoint.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        return RunState.from_json((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError) as e:
+        raise UsageError("run.bad_checkpoint", where=checkpoint, reason=f"{STATE_FILE}: {e}") from e
+
+
+def _identities_in(checkpoint: Path) -> tuple[Numbers | None, Numbers | None]:
+    if not (checkpoint / IDENTITIES_FILE).exists():
+        return None, None
+    found = read_tensors(checkpoint, IDENTITIES_FILE)
+    return found["training"].numpy(), found["validation"].numpy()
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Names of what differs, each with ``before → now`` in words."""
+    defaults = {f"config.{name}": repr(key.default) for name, key in Config.model_fields.items()}
+    found = {}
+    for name in sorted({*now, *before}):
+        was, became = before.get(name, defaults.get(name)), now.get(name, defaults.get(name))
+        if was != became:
+            found[name] = f"{name.partition('.')[2] or name} ({_short(was)} → {_short(became)})"
+    return found
+
+
+def _short(value: str | None) -> str:
+    kind, colon, digits = (value or "-").partition(":")
+    return f"{kind}:{digits[:8]}" if colon and len(digits) == 64 else (value or "-")[:60]
+
+
+def increment(config: Config, inputs: Inputs, origin: Origin) -> Increment | None:
+    """The run on what is new since ``origin``; None where nothing is.
+
+    Raises:
+        UsageError: Base, template or shape of the adapter differ, with the differences.
+    """
+    refuse_other_shape(config, inputs, origin)
+    if origin.trained is None or origin.validated is None:
+        return again(inputs, origin, text("increment.no_record", origin=origin.path))
+    training, validation, notes_read = _now_and_then(config, inputs, origin)
+    known = _known(origin)
+    fresh = _pick(training, ~np.isin(training[1], known))
+    if not fresh[0]:
+        return None
+    new = _pick(validation, ~np.isin(validation[1], known))
+    pool = [*training[0], *validation[0]], np.concatenate([training[1], validation[1]])
+    old_training, old = (_once(_pick(pool, np.isin(pool[1], ids))) for ids in (origin.trained, origin.validated))
+    chosen = sorted(
+        random.Random(config.seed).sample(range(len(old_training)), round(config.replay * len(old_training)))
+    )
+    replays = [old_training[i] for i in chosen]
+    measured = [*old, *new[0]]
+    sources = {document.source for document in measured}
+    rendered = replace(
+        inputs.rendered,
+        training=[*fresh[0], *replays],
+        validation=measured,
+        questions=[record for record in inputs.rendered.questions if record.source in sources],
+    )
+    fingerprint, mine = identities(rendered)
+    known_now = {
+        "training": np.union1d(origin.trained, mine["training"]),
+        "validation": np.union1d(origin.validated, mine["validation"]),
+    }
+    prints = _prints(inputs, origin) | {"data": fingerprint, "config.replay": repr(config.replay)}
+    said = text("increment.finding", new=len(fresh[0]), old=len(old_training), replayed=len(replays))
+    inputs.rows.ledger.findings.append(Finding("info", "incremental", config.data_path, said))
+    lost = len(origin.trained) - len(old_training)
+    notes = [*notes_read, *([text("increment.lost", count=lost)] if lost > 0 else [])]
+    changed_inputs = replace(inputs, rendered=rendered, fingerprints=prints, identities=known_now)
+    return Increment(origin, changed_inputs, len(fresh[0]), len(old_training), len(replays), old, new[0], tuple(notes))
+
+
+def again(inputs: Inputs, origin: Origin, note: str) -> Increment:
+    """All records, from the weights of ``origin``; ``note`` says why."""
+    own = replace(inputs, fingerprints=_prints(inputs, origin))
+    return Increment(origin, own, len(inputs.rendered.training), 0, 0, [], [], (note,))
+
+
+def _prints(inputs: Inputs, origin: Origin) -> dict[str, str]:
+    return {**inputs.fingerprints, "origin": sha256_of(origin.weights)}
+
+
+Side = tuple[Sequence[Document], Numbers]
+
+
+def _pick(side: Side, wanted: NDArray[np.bool_]) -> tuple[list[Document], Numbers]:
+    places = np.flatnonzero(wanted)
+    return [side[0][int(i)] for i in places], side[1][places]
+
+
+def _once(side: Side) -> list[Document]:
+    """Each document once: the same record may stand in the earlier files and in the present ones."""
+    return list(dict(zip(side[1].tolist(), side[0], strict=True)).values())
+
+
+def _now_and_then(config: Config, inputs: Inputs, origin: Origin) -> tuple[Side, Side, list[str]]:
+    """Both sides of the present data, each with what the earlier run read where that is another place."""
+    now = inputs.rendered
+    sides: tuple[Side, Side] = (
+        (now.training, inputs.identities["training"]),
+        (now.validation, inputs.identities["validation"]),
+    )
+    try:
+        before = load_config(origin.run_dir / RUN).config
+        if (before.data_path, before.eval_data) == (config.data_path, config.eval_data):
+            return (*sides, [])
+        same_spelling = before.model_copy(update={"system_prompt": config.system_prompt})
+        then = render_rows(rows_of(survey_for(same_spelling)), inputs.tokenizer, same_spelling)
+    except LoraScriptsError as error:
+        return (*sides, [text("increment.not_reread", reason=error.problems[0].text)])
+    _, ids = identities(then)
+    known = _known(origin)
+    added = [
+        _pick((documents, numbers), np.isin(numbers, known))
+        for documents, numbers in ((then.training, ids["training"]), (then.validation, ids["validation"]))
+    ]
+    training, validation = (
+        ([*side[0], *more[0]], np.concatenate([side[1], more[1]])) for side, more in zip(sides, added, strict=True)
+    )
+    return training, validation, []
+
+
+def _known(origin: Origin) -> Numbers:
+    return np.concatenate([ids for ids in (origin.trained, origin.validated) if ids is not None])
+
+
+def refuse_other_shape(config: Config, inputs: Inputs, origin: Origin) -> None:
+    """Stop where the adapter of ``origin`` would mean something else in this run.
+
+    Raises:
+        UsageError: With every difference.
+    """
+    if origin.fingerprints is not None:
+        found = differences(origin.fingerprints, inputs.fingerprints)
+        differing = [said for name, said in found.items() if name in FIXED]
+    else:
+        differing = _foreign_differences(config, origin)
+    if differing:
+        raise UsageError("increment.other_shape", where=origin.path, names=", ".join(differing))
+
+
+def _foreign_differences(config: Config, origin: Origin) -> list[str]:
+    try:
+        theirs: dict[str, Any] = json.loads((origin.weights.parent / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    method = "ia3" if theirs.get("peft_type") == "IA3" else "dora" if theirs.get("use_dora") else "lora"
+    method = "rslora" if theirs.get("use_rslora") else method
+    pairs: dict[str, tuple[Any, Any]] = {"method": (method, config.method)}
+    if method != "ia3":
+        pairs |= {
+            "lora_rank": (theirs.get("r"), config.lora_rank),
+            "lora_alpha": (theirs.get("lora_alpha"), config.lora_alpha),
+        }
+    return [f"{name} ({was} → {now})" for name, (was, now) in pairs.items() if was is not None and was != now]
+
+
+def load_origin(parts: Parts, origin: Origin) -> None:
+    """Put the weights of ``origin`` into the adapter of a run.
+
+    Raises:
+        ModelError: They do not fit it.
+    """
+    _, tensors = read_adapter(origin.weights)
+    restore_adapter(parts.model, tensors)
+
+
+def measure(config: Config, parts: Parts, part: Increment) -> dict[str, float]:
+    """Validation losses in nats a learned token: of the base on all, of the adapter on old and on new records."""
+
+    def loss(documents: Sequence[Document]) -> float:
+        total, count = parts.task.evaluate(documents, config.batch_size)
+        return total / count
+
+    found = {name: loss(documents) for name, documents in (("old", part.old), ("new", part.new)) if documents}
+    if part.inputs.rendered.validation:
+        with parts.model.disable_adapter():
+            found["base"] = loss(part.inputs.rendered.validation)
+    return found
+
+
+def result_of(part: Increment, before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
+    """What an incremental run came to, for eval.json."""
+    sides = {
+        name: {"records": len(documents), "before": before[name], "after": after[name]}
+        for name, documents in (("old", part.old), ("new", part.new))
+        if name in before and name in after
+    }
+    counts = {"new_records": part.new_records, "old_records": part.old_records, "replayed": part.replayed}
+    return {"from": str(part.origin.path), **counts, "validation": sides}
+
+
+def result_lines(result: Mapping[str, Any]) -> list[str]:
+    """The same in words: what was forgotten and what was learned."""
+    lines = []
+    for name, key in (("old", "increment.result_old"), ("new", "increment.result_new")):
+        if side := result["validation"].get(name):
+            change = (side["after"] / side["before"] - 1) * 100
+            values = {"count": side["records"], "before": side["before"], "after": side["after"]}
+            lines.append(text(key, **values, change=change))
+    return lines
