@@ -12,15 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-FIRST, MORE = 200, 100
 
 
 def records(folder: Path) -> list[str]:
@@ -71,19 +68,15 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the runs (default: a temporary one)")
     chosen = parser.parse_args()
     work = chosen.keep or Path(tempfile.mkdtemp(prefix="incremental-"))
-    rows, asked = records(Path("data/law_train")), records(Path("data/law_eval"))
-    first_share = FIRST / (FIRST + MORE)
-    scale = len(rows) / (FIRST + MORE)
-    cut, half = round(FIRST * min(1, scale)), round(len(asked) * first_share)
-    sets = {"old": rows[:cut], "new": rows[cut:], "all": rows, "ask_old": asked[:half], "ask_new": asked[half:]}
+    old, new = records(Path("data/law_train")), records(Path("data/law_more"))
+    ask_old, ask_new = records(Path("data/law_eval")), records(Path("data/law_more_eval"))
+    sets = {"old": old, "all": [*old, *new], "ask_old": ask_old, "ask_new": ask_new, "ask_all": [*ask_old, *ask_new]}
     for name, blocks in sets.items():
         (work / name).mkdir(parents=True, exist_ok=True)
         (work / name / "rows.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     shared = [*chosen.set, "overwrite=true"]
     train(chosen.config, f"train_data_dir={work}/old", f"eval_data={work}/ask_old", f"output_dir={work}/first", *shared)
     both = work / "ask_all"
-    shutil.copytree(work / "ask_old", both, dirs_exist_ok=True)
-    shutil.copyfile(work / "ask_new/rows.txt", both / "more.txt")
     runs: dict[str, dict[str, Any]] = {}
     ways = {
         "scratch": [f"train_data_dir={work}/all"],
@@ -96,7 +89,7 @@ def main() -> None:
         losses = {side: loss_on(folder, work / f"ask_{side}") for side in ("old", "new")}
         runs[name] = {**losses, "steps": steps, "kept": kept, "seconds": round(seconds, 1)}
     before = {side: loss_on(work / "first", work / f"ask_{side}") for side in ("old", "new")}
-    print(f"rows: {len(sets['old'])} first, {len(sets['new'])} more; questions: {half} old, {len(asked) - half} new")
+    print(f"rows: {len(old)} first, {len(new)} more; questions: {len(ask_old)} old, {len(ask_new)} new")
     print(f"{'run':12} {'old loss':>9} {'new loss':>9} {'steps':>6} {'seconds':>8}")
     print(f"{'first':12} {before['old']:9.4f} {before['new']:9.4f} {best(work / 'first')[0]:6}")
     for name, run in runs.items():

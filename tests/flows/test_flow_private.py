@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from calling import command, pairs, refused, write_rows
 
-from lora_scripts.config.schema import PiiType
+from lora_scripts.config.values import PiiType
 from lora_scripts.data.pii.find import PII_TYPES
 
 MakeConfig = Callable[..., Path]
