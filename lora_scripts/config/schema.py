@@ -6,6 +6,7 @@ are made from it. A new key goes into the section that it belongs to, or into a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -351,4 +352,5 @@ class Config(DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys):
     @property
     def house_rules(self) -> dict[str, Any]:
         """``answer_rules`` as plain values."""
-        return dict(self.model_dump(mode="json", include={"answer_rules"})["answer_rules"] or {})
+        rules: Mapping[str, Any] = self.answer_rules or {}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in rules.items()}

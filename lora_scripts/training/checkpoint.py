@@ -75,9 +75,7 @@ def write_checkpoint(
         (temporary / MANIFEST).write_text(_manifest(digests), encoding="utf-8")
         _flush(temporary / MANIFEST)
         _flush(temporary)
-        if place.exists():
-            _remove(place)
-        temporary.rename(place)
+        _put(temporary, place)
         _flush(run_dir)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,9 +83,28 @@ def write_checkpoint(
     return place
 
 
+def _put(fresh: Path, place: Path) -> None:
+    """Rename ``fresh`` to ``place``; one that is there gives way, and comes back where that fails (see ``sweep``)."""
+    aside = _aside(place)
+    if place.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)
+    try:
+        fresh.rename(place)
+    except OSError:
+        if aside.exists():
+            aside.rename(place)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{TEMPORARY}old-{checkpoint.name.removeprefix(PREFIX)}")
+
+
 def _remove(checkpoint: Path) -> None:
     """Take a checkpoint away under a temporary name first, so that a kill leaves no half one under its own."""
-    going = checkpoint.with_name(f"{TEMPORARY}old-{checkpoint.name.removeprefix(PREFIX)}")
+    going = checkpoint.with_name(f"{TEMPORARY}gone-{checkpoint.name.removeprefix(PREFIX)}")
     shutil.rmtree(going, ignore_errors=True)
     checkpoint.rename(going)
     shutil.rmtree(going, ignore_errors=True)
@@ -140,7 +157,14 @@ def read_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
 
 
 def sweep(run_dir: Path) -> list[str]:
-    """Remove what a killed save left behind; returns the names removed."""
+    """Remove what a killed save left behind; returns the names removed.
+
+    A checkpoint that was giving way to a new one of its step when the process died is put back.
+    """
+    for path in run_dir.glob(f"{TEMPORARY}old-*"):
+        place = run_dir / f"{PREFIX}{path.name.removeprefix(f'{TEMPORARY}old-')}"
+        if not place.exists() and not fault_of(path):
+            path.rename(place)
     orphans = [p for p in run_dir.glob(f"{TEMPORARY}*") if p.is_dir()]
     for path in orphans:
         shutil.rmtree(path, ignore_errors=True)
