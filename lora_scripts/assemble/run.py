@@ -331,6 +331,9 @@ def save(
     tensors = adapter_tensors(parts.model)
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise TrainError("train.not_finite_adapter", step=state.step)
+    moments = optimizer_tensors(optimizer)
+    if not all(torch.isfinite(value).all() for value in moments.values()):  # it would stand still, or break later
+        raise TrainError("train.not_finite_optimizer", step=state.step)
     if not ranks.first:
         return
     path = write_checkpoint(
@@ -338,7 +341,7 @@ def save(
         state.step,
         {
             WEIGHTS_FILE: tensors,
-            OPTIMIZER_FILE: optimizer_tensors(optimizer),
+            OPTIMIZER_FILE: moments,
             RANDOM_FILE: random_states(),
             IDENTITIES_FILE: {side: torch.from_numpy(ids.copy()) for side, ids in inputs.identities.items()},
         },

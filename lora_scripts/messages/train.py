@@ -41,6 +41,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "validation: memory ran out; {size} records at once, the result stays the same",
         "验证：内存不足；每次同时处理 {size} 条记录，结果不变",
     ),
+    "not_finite_optimizer": (
+        "after step {step} the optimiser holds values that are not finite numbers; nothing of it is saved",
+        "第 {step} 步之后优化器中出现非有限数，不予保存",
+    ),
+    "not_finite_optimizer.fix": (
+        "lower learning_rate and go on from the last checkpoint with resume_from_checkpoint=auto",
+        "请调低 learning_rate，并用 resume_from_checkpoint=auto 从上一个检查点继续",
+    ),
     "not_writable": ("output_dir cannot be written: {reason}", "output_dir 无法写入：{reason}"),
     "not_writable.fix": ("choose a folder that you may write to", "请选择有写权限的文件夹"),
     "held": ("another run is at work in this output_dir", "另一个训练正在使用该 output_dir"),

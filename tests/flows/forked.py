@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import matplotlib.figure  # noqa: F401
+import pytest
 import torch.utils.tensorboard  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401
 from calling import SETTINGS, contents, digest, metrics, write_config
@@ -41,17 +43,11 @@ def server() -> Any:
     """The process that forks for us; one thread, as the bits of a sum depend on how many add it up."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["forked"])
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        from multiprocessing import forkserver
-
+    here = os.pathsep.join(path for path in sys.path if path)  # where it does not know of this file, it imports nothing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", here)
         forkserver.ensure_running()
-    finally:
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = threads
     return context
 
 
