@@ -214,7 +214,7 @@ def follow_plan(
                 ranks=ranks,
             )
     except BaseException:
-        with suppress(OSError):  # what stopped the run is the thing to tell
+        with suppress(OSError, ValueError):  # what stopped the run is the thing to tell
             log.close()
         raise
     log.close()

@@ -17,6 +17,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "lower learning_rate, or set precision: fp32 (bf16 on a card that has it)",
         "请调低 learning_rate，或设置 precision: fp32（支持的显卡可用 bf16）",
     ),
+    "not_finite_validation": (
+        "after step {step} the validation loss is {loss}, not a finite number",
+        "第 {step} 步之后验证损失为 {loss}，不是有限数",
+    ),
+    "not_finite_validation.fix": (
+        "lower learning_rate, or set precision: fp32",
+        "请调低 learning_rate，或设置 precision: fp32",
+    ),
     "not_finite_adapter": (
         "after step {step} the adapter holds values that are not finite numbers; it is not saved",
         "第 {step} 步之后适配器中出现非有限数，不予保存",

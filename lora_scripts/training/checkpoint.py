@@ -185,5 +185,8 @@ def point(run_dir: Path, name: str, target: Path) -> None:
     link, fresh = run_dir / name, run_dir / f".{name}.new"
     with contextlib.suppress(OSError):
         fresh.unlink(missing_ok=True)
-        fresh.symlink_to(target.name)
-        fresh.replace(link)
+        try:
+            fresh.symlink_to(target.name)
+            fresh.replace(link)
+        finally:
+            fresh.unlink(missing_ok=True)

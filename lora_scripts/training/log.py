@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lora_scripts.messages import text
 from lora_scripts.training.plan import Plan
+from lora_scripts.training.run_dir import write_whole
 from lora_scripts.training.state import RunState
 
 SHOWN = 3  # answers to sample questions that the terminal shows; metrics.jsonl has them all
@@ -62,6 +64,7 @@ class RunLog:
     ) -> None:
         self.run_dir, self.plan, self.console, self.ask, self.judge = run_dir, plan, console, ask, judge
         self._writer: Any = None
+        self._thread_hook, threading.excepthook = threading.excepthook, _told_elsewhere
         self._held_back: list[tuple[int, Mapping[str, Any]]] = []
         self._window_tokens, self._window_seconds, self._last_line = 0, 0.0, time.monotonic()
         self._keep_metrics_until(state.step)
@@ -92,7 +95,7 @@ class RunLog:
                     kept.append(line + "\n")
             except (ValueError, KeyError):
                 continue
-        path.write_text("".join(kept), encoding="utf-8")
+        write_whole(path, "".join(kept))
 
     def step(self, state: RunState, *, loss: float, rate: float, norm: float, tokens: int, seconds: float) -> None:
         """Note one optimiser step; every ``log_steps`` steps the mean since the last line is written."""
@@ -186,12 +189,19 @@ class RunLog:
 
     def close(self) -> None:
         """Flush everything and draw loss.png."""
+        threading.excepthook = self._thread_hook
         if self._progress:
             self._progress.stop()
         self._metrics.close()
         if self._writer is not None:
             self._writer.close()
         draw_losses(self.run_dir)
+
+
+def _told_elsewhere(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard's own thread prints a traceback where the disk refuses; its next call raises the same error."""
+    if not isinstance(failed.exc_value, OSError):
+        threading.__excepthook__(failed)
 
 
 class Unheard:

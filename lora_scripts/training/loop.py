@@ -59,7 +59,7 @@ def fit(
         Interrupted: ``stop_wanted`` said so, on any rank; the state was saved first.
     """
     if evaluate and state.last_eval_step < state.step == 0:
-        loss = evaluate()
+        loss = _measured(evaluate, state)
         state.see(loss)
         log.evaluation(state, loss, best=False)
     patience = plan.early_stopping_patience or float("inf")
@@ -94,7 +94,7 @@ def fit(
         last = state.step == plan.steps
         best = False
         if evaluate and (last or state.step % plan.eval_steps == 0):
-            loss = evaluate()
+            loss = _measured(evaluate, state)
             best = state.see(loss)
             log.evaluation(state, loss, best=best)
             state.stopped = bool(ranks.first_says(b"stop" if state.stopped else b""))
@@ -105,6 +105,13 @@ def fit(
             save(state)
         if stop:
             raise Interrupted("train.interrupted", step=state.step)
+
+
+def _measured(evaluate: Callable[[], float], state: RunState) -> float:
+    loss = evaluate()
+    if not math.isfinite(loss):
+        raise TrainError("train.not_finite_validation", step=state.step, loss=loss)
+    return loss
 
 
 def _gradients(

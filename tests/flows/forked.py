@@ -229,3 +229,10 @@ def not_finite(folder: Path) -> list[str]:
         for line in words.splitlines() if path.suffix == ".jsonl" else [words]:
             json.loads(line, parse_constant=lambda word, name=path.name: found.append(f"{name}: {word}"))  # type: ignore[misc]
     return found
+
+
+def seen(run_dir: Path, begin: str) -> bool:
+    """Whether something whose name begins so lies in ``run_dir``."""
+    with suppress(FileNotFoundError):
+        return any(path.name.startswith(begin) for path in run_dir.iterdir())
+    return False

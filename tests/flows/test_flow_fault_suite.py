@@ -14,9 +14,10 @@ from typing import Any
 import forked
 import pytest
 import torch
-from calling import Said, command, metrics, refused
+from calling import Said, command, digest, metrics, refused
 from test_flow_resume import same_as_unbroken, stopped_at
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from transformers import GenerationMixin
 
 from lora_scripts.training.checkpoint import (
     MANIFEST,
@@ -125,7 +126,7 @@ def poisoned(config: MakeConfig, place: str, value: float, step: int) -> Said:
     return said
 
 
-@pytest.mark.parametrize(("place", "value", "step"), [("weight", "nan", 3), ("variance", "inf", 4)])
+@pytest.mark.parametrize(("place", "value", "step"), [("variance", "inf", 4)])
 def test_a_number_that_is_none_ends_the_run_and_reaches_no_file(
     place: str, value: str, step: int, config: MakeConfig, finished: tuple[Path, Said]
 ) -> None:
@@ -151,42 +152,45 @@ def test_such_a_number_at_any_place_ends_the_run_and_reaches_no_file(
 # memory that runs out
 
 
-def limit_memory(patch: pytest.MonkeyPatch, where: str, most: int) -> None:
-    """Not more than ``most`` documents go through the model at once, in ``where``."""
+@pytest.mark.slow
+def test_memory_that_runs_out_changes_no_loss_and_is_told(config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training and in validation."""
+    keys = {"batch_size": 4, "max_steps": 2, "eval_steps": 1, "lora_dropout": 0.0, "save_steps": 10}
+    assert command("train", config(**keys)).code == 0
     losses = TextTask.token_losses
 
     def token_losses(self: TextTask, documents: Sequence[Any]) -> torch.Tensor:
-        now = "training" if self.model.training else "evaluation"
-        if now == where and len(documents) > most:
+        if len(documents) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return losses(self, documents)
 
-    patch.setattr(TextTask, "token_losses", token_losses)
+    monkeypatch.setattr(TextTask, "token_losses", token_losses)
+    said = command("train", config(output_dir="small", **keys))
+    assert said.code == 0, said.words
+    for begin in ("step 1", "validation"):
+        for size in (2, 1):
+            assert said.err.count(f"{begin}: memory ran out; {size} records at once") == 1, said.err
+    for key, count in (("loss", 2), ("eval_loss", 3)):
+        whole, cut = ([m[key] for m in metrics(Path(folder)) if key in m] for folder in ("out", "small"))
+        assert len(whole) == count
+        assert cut == pytest.approx(whole, rel=1e-6)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["training", "evaluation"])
-def test_memory_that_runs_out_changes_no_loss_and_is_told(
-    where: str, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.xfail(strict=True, raises=torch.OutOfMemoryError, reason="answers are not made in smaller batches yet")
+def test_memory_that_runs_out_while_it_answers_changes_no_answer(
+    config: MakeConfig, finished: tuple[Path, Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = {"batch_size": 4, "max_steps": 3, "eval_steps": 2, "lora_dropout": 0.0, "save_steps": 10}
-    assert command("train", config(**keys)).code == 0
-    limit_memory(monkeypatch, where, 1)
-    said = command("train", config(output_dir="small", **keys))
-    assert said.code == 0, said.words
-    told = {
-        "training": ["step 1: memory ran out; 2 records at once", "step 1: memory ran out; 1 records at once"],
-        "evaluation": [
-            "validation: memory ran out; 2 records at once",
-            "validation: memory ran out; 1 records at once",
-        ],
-    }[where]
-    for line in told:
-        assert said.err.count(line) == 1, said.err
-    for key in ("loss", "eval_loss"):
-        whole, cut = ([m[key] for m in metrics(Path(folder)) if key in m] for folder in ("out", "small"))
-        assert len(whole) >= 3
-        assert cut == pytest.approx(whole, rel=1e-6)
+    generate = GenerationMixin.generate
+
+    def limited(self: Any, *given: Any, **how: Any) -> Any:
+        if len(how["input_ids"]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return generate(self, *given, **how)
+
+    monkeypatch.setattr(GenerationMixin, "generate", limited)
+    assert command("train", config()).code == 0
+    assert digest(Path("out/adapter_model.safetensors")) == digest(finished[0] / "adapter_model.safetensors")
 
 
 # the clock

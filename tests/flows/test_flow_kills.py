@@ -17,7 +17,7 @@ from pathlib import Path
 
 import forked
 import pytest
-from forked import AUTO, LONG, end_of, latest_seen, newest_step, orphans
+from forked import AUTO, LONG, end_of, latest_seen, newest_step, orphans, seen
 
 from lora_scripts.training.checkpoint import (
     TEMPORARY,
@@ -66,9 +66,9 @@ def kill_once(folder: Path, draw: random.Random, tally: Tally, start_takes: floa
     before = newest_step(run_dir)
     process = forked.begin(folder, *AUTO)
     if inside:
-        goal, pruning = before + draw.randint(1, 4), draw.random() < 0.2
-        name = f"{TEMPORARY}{'old-' if pruning else ''}{goal - pruning}"
-        forked.wait_until(lambda: (run_dir / name).exists() or latest_seen(run_dir) > goal, process)
+        goal, pruning = before + draw.randint(1, 4), draw.random() < 0.3
+        awaited = f"{TEMPORARY}gone-" if pruning else f"{TEMPORARY}{goal}"
+        forked.wait_until(lambda: latest_seen(run_dir) > goal or seen(run_dir, awaited), process)
         if not pruning:
             time.sleep(draw.random() * 0.004)
     else:
@@ -77,7 +77,7 @@ def kill_once(folder: Path, draw: random.Random, tally: Tally, start_takes: floa
             time.sleep(0.001)
     tally.killed(process, "killed")
     left = orphans(run_dir)
-    tally.at["inside pruning" if any("old-" in n for n in left) else "inside a save" if left else "elsewhere"] += 1
+    tally.at["inside pruning" if any("gone-" in n for n in left) else "inside a save" if left else "elsewhere"] += 1
     tally.began_at(folder, before)
     assert newest_step(run_dir) >= before
 
@@ -160,20 +160,21 @@ def test_a_signal_at_any_moment_ends_in_words_or_at_once_and_the_run_goes_on(
     number: signal.Signals, place: Callable[..., Path]
 ) -> None:
     """While it trains it writes a checkpoint and says so; before and after, the system may end it as it is."""
-    draw, ends, keys = random.Random(int(number)), Counter[str](), {**LONG, "max_steps": 30}
-    whole, folder = place("whole", **keys), place("cut", **keys)
-    began = time.monotonic()
+    draw, ends, whole = random.Random(int(number)), Counter[str](), place("whole", **LONG)
     assert forked.to_its_end(whole, *AUTO)[0] == 0, forked.said(whole)
-    takes = time.monotonic() - began
-    for _ in range(12):
+    began = time.monotonic()
+    folder = place("cut", **LONG)
+    for turn in range(16):
+        before = max(0, latest_seen(folder / "out"))
         process = forked.begin(folder, *AUTO)
-        if draw.random() < 0.5:
-            time.sleep(draw.random() * takes)
+        if turn % 4:
+            goal = before + draw.randint(1, 5)
+            forked.wait_until(lambda goal=goal, out=folder / "out": latest_seen(out) >= goal, process)  # type: ignore[misc]
+            time.sleep(draw.random() * 0.02)
         else:
-            goal = max(0, latest_seen(folder / "out")) + 2
-            forked.wait_until(lambda goal=goal: latest_seen(folder / "out") >= goal, process)  # type: ignore[misc]
-        if process.exitcode is None and process.pid:
-            os.kill(process.pid, number)
+            time.sleep(draw.random() * 0.5)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid or 0, number)
         process.join(60)
         words = forked.said(folder)
         assert "Traceback" not in words, words
@@ -183,10 +184,13 @@ def test_a_signal_at_any_moment_ends_in_words_or_at_once_and_the_run_goes_on(
             assert process.exitcode == 1
             assert newest_step(folder / "out") == int(stopped[1])
         ends["in words" if stopped else str(process.exitcode)] += 1
+        if is_finished(folder / "out"):
+            end_of(folder, whole)
+            folder = place(f"cut {turn}", **LONG)
     assert forked.to_its_end(folder, *AUTO)[0] == 0, forked.said(folder)
     end_of(folder, whole)
-    print(f"\n{number.name}: {dict(ends)}")
-    assert ends["in words"] >= 3
+    print(f"\n{number.name}: {dict(ends)}, {time.monotonic() - began:.0f} s")
+    assert ends["in words"] >= 6
 
 
 @pytest.mark.slow

@@ -194,8 +194,8 @@ def kills(run_dir: Path, count: int, seed: int) -> Iterator[str]:
         orphans = [p.name for p in run_dir.glob(f"{TEMPORARY}*")]
         all_whole(run_dir, least=goal)
         known = step_of(checkpoints(run_dir)[0])
-        old = any("old-" in name for name in orphans)
-        yield "pruning" if old else "saving" if orphans else "between"
+        pruning = any("gone-" in name for name in orphans)
+        yield "pruning" if pruning else "saving" if orphans else "between"
     start_again(run_dir)
 
 
@@ -206,8 +206,8 @@ def count_kills(run_dir: Path, count: int, seed: int) -> dict[str, int]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_killed_save_leaves_the_newest_whole_checkpoint_and_the_best(in_memory: Path) -> None:
-    found = count_kills(in_memory, 30, seed=1)
-    assert found["saving"] >= 10, found
+    found = count_kills(in_memory, 20, seed=1)
+    assert found["saving"] + found["pruning"] >= 8, found
 
 
 @pytest.mark.slow
