@@ -31,8 +31,7 @@ import re
 import statistics
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -44,7 +43,6 @@ LINES = ROOT / "bench" / "advice.jsonl"
 FINANCE = ROOT.parent / "shared" / "data" / "zh_finance" / "consulting_part.json"
 ASKED, ANSWER_TOKENS = 10, 80
 PATIENCE = 2
-RUN_CHARACTERS, RUN_WORDS, SHARED_BY = 20, 10, 3
 QV = "q,v"
 
 
@@ -162,23 +160,6 @@ def nested(documents: Sequence[Any], rows: int) -> list[Any]:
     return order[:rows]
 
 
-def stretches(text: str) -> Iterator[str]:
-    """The runs of a text by which copying is told: of words where it has spaces like English, of characters else."""
-    words = text.split()
-    if len(words) * 10 > len(text):
-        yield from (" ".join(words[i : i + RUN_WORDS]) for i in range(len(words) - RUN_WORDS + 1))
-    else:
-        bare = re.sub(r"\s", "", text)
-        yield from (bare[i : i + RUN_CHARACTERS] for i in range(len(bare) - RUN_CHARACTERS + 1))
-
-
-def copied(answers: Sequence[str], trained: Sequence[str]) -> int:
-    """How many answers hold a stretch of a trained answer that is not the form of many."""
-    told = Counter(stretch for text in trained for stretch in set(stretches(text)))
-    own = {stretch for stretch, count in told.items() if count < SHARED_BY}
-    return sum(any(stretch in own for stretch in stretches(answer)) for answer in answers)
-
-
 class Group:
     """What runs on one base and one set share: the rendered rows, and what the base says before any training."""
 
@@ -194,6 +175,7 @@ class Group:
         self.answers = {record.source: record.answer for record, _ in self.inputs.rows.sided()}
         questions = list(self.inputs.rendered.questions)
         random.Random(0).shuffle(questions)
+        self.questions = [record.question for record in questions[:ASKED]]
         self.prompts = [prompt_of(record, tokenizer, config.system_prompt) for record in questions[:ASKED]]
         text = (ROOT / "bench" / ("general_en.txt" if run.data == "support" else "general_zh.txt")).read_text("utf-8")
         ids = [tokenizer(part).input_ids for part in text.split("\n\n")]
@@ -202,12 +184,14 @@ class Group:
 
     def general_loss(self, parts: Any) -> float:
         """Nats a token on the general text."""
-        total, count = parts.task.evaluate(self.general, 2)
-        return float(total / count)
+        from lora_scripts.training.tasks import mean_loss
+
+        return mean_loss(parts.task, self.general, 2)
 
     def judged(self, name: str, parts: Any, trained: Sequence[str]) -> dict[str, Any]:
         """General loss, answers and what they are like, under keys that end in ``name``."""
         from lora_scripts.evaluate.answers import answer
+        from lora_scripts.evaluate.copying import copied_shares, training_text
 
         answers = answer(
             parts.base,
@@ -217,11 +201,14 @@ class Group:
             stop_ids=self.inputs.rendered.form.stop_ids,
             max_new_tokens=ANSWER_TOKENS,
         )
+        shares = copied_shares(answers, training_text(trained), self.questions)
         opening = (self.rules or {}).get("opening")
         return {
             f"general_{name}": round(self.general_loss(parts), 4),
             f"house_form_{name}": sum(bool(re.match(opening, one)) for one in answers) if opening else None,
-            f"copied_{name}": copied(answers, trained),
+            f"copied_{name}": sum(
+                share > 0 for share in copied_shares(answers, training_text(trained), self.questions)
+            ),
             f"answers_{name}": answers,
         }
 

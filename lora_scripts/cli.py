@@ -34,6 +34,12 @@ def _console() -> Console:
     return Console(stderr=True)
 
 
+def _teller() -> Callable[[str], None]:
+    """Prints lines on the way to stderr."""
+    console = _console()
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _say(words: str) -> None:
     print(words, flush=True)
 
@@ -142,7 +148,6 @@ def augment(
 ) -> None:
     from lora_scripts.assemble.augment import write_variants
 
-    console = _console()
     lines = write_variants(
         path,
         target,
@@ -151,7 +156,7 @@ def augment(
         addressees=addressee or [],
         endpoint=endpoint,
         model=model,
-        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        say=_teller(),
     )
     for line in lines:
         _say(line)
@@ -215,12 +220,11 @@ def sweep(
     from lora_scripts.assemble.sweep import sweep_lines
     from lora_scripts.config import load_config
 
-    console = _console()
     result = search(
         load_config(config, overrides or []),
         trials=trials,
         folder=output,
-        say=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        say=_teller(),
     )
     for line in sweep_lines(result):
         _say(line)

@@ -43,6 +43,8 @@ def card(record: Mapping[str, Any]) -> str:
     The front matter is that of model cards on the Hugging Face hub (keys base_model, library_name, tags).
     """
     config, plan, result = record["config"], record["plan"], record["result"]
+    named = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "ia3": "IA³"}.get(config.get("method"), "LoRA")
+    shape = f"{config['lora_rank']}, {config['lora_alpha']}, {config['lora_dropout']}" if named != "IA³" else "–"
     scores = "\n".join(f"| {name} | {value} |" for name, value in result.items())
     return f"""---
 base_model: {record["base"]["path"]}
@@ -52,12 +54,12 @@ tags: [lora, lora-scripts]
 
 # {record["name"]}
 
-A LoRA adapter for `{record["base"]["path"]}`, made by lora-scripts {record["libraries"]["lora-scripts"]} on \
+An adapter ({named}) for `{record["base"]["path"]}`, made by lora-scripts {record["libraries"]["lora-scripts"]} on \
 {record["made"][:10]}.
 
 | | |
 |---|---|
-| rank, alpha, dropout | {config["lora_rank"]}, {config["lora_alpha"]}, {config["lora_dropout"]} |
+| rank, alpha, dropout | {shape} |
 | trained values | {plan["trainable_parameters"]:,} of {plan["total_parameters"]:,} |
 | records trained, validated | {plan["records"]}, {plan["validation_records"]} |
 | steps × records a step | {plan["steps"]} × {plan["records_per_step"]} |

@@ -23,6 +23,7 @@ from lora_scripts.errors import LoraScriptsError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.training.checkpoint import sha256_of
 from lora_scripts.training.run_dir import RUN, write_json
+from lora_scripts.training.tasks import mean_loss
 
 PROVENANCE = "provenance.json"
 TOKENIZER_FILES = (
@@ -182,8 +183,7 @@ def _measure(run_dir: Path, tensors: Mapping[str, Tensor], shrunk: Shrunk) -> Lo
         held_out = inputs.rendered.validation
 
         def loss() -> float:
-            total, count = parts.task.evaluate(held_out, config.batch_size)
-            return total / count
+            return mean_loss(parts.task, held_out, config.batch_size)
 
         with parts.model.disable_adapter():
             base = loss()
@@ -239,9 +239,18 @@ def rank_lines(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> list
              most=max(f.effective for f in found), norm=fmean(f.norm for f in found))
         for kind, found in kinds.items()
     ]  # fmt: skip
-    every = list(ranks.values())
+    return [*lines, *_summary(list(ranks.values()))]
+
+
+def used_lines(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> list[str]:
+    """The summary of ``rank_lines`` alone."""
+    ranks = effective_ranks(tensors, config)
+    return _summary(list(ranks.values())) if ranks else []
+
+
+def _summary(every: Sequence[ModuleRank]) -> list[str]:
     rank, used = max(found.rank for found in every), round(_used(every))
-    lines.append(text("ranks.used", rank=rank, used=used, holding=max(found.holding for found in every)))
+    lines = [text("ranks.used", rank=rank, used=used, holding=max(found.holding for found in every))]
     if 0 < 2 * used <= rank:
         lines.append(text("ranks.smaller", rank=_next_power(used)))
     return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from lora_scripts.messages import text
 from lora_scripts.models.head import frozen_head
 from lora_scripts.models.text import load_model
 from lora_scripts.training.run_dir import RUN, write_whole
-from lora_scripts.training.tasks import TextTask
+from lora_scripts.training.tasks import TextTask, mean_loss
 
 
 def evaluate_run(config_or_run: Path) -> dict[str, Any]:
@@ -41,13 +43,16 @@ def evaluate_run(config_or_run: Path) -> dict[str, Any]:
     task = task_of(config, model, text_task)
 
     def loss() -> float:
-        total, count = task.evaluate(inputs.rendered.validation, config.batch_size)
+        found = mean_loss(task, inputs.rendered.validation, config.batch_size)
         model.eval()
-        return total / count
+        return found
 
     with model.disable_adapter():
         before = loss()
     evaluation = compare_answers(config, inputs, model, attention, {"base": before, "adapter": loss()})
+    with suppress(OSError, ValueError, KeyError, TypeError):  # what training measured on the way stays
+        before_it = json.loads((run_dir / "eval.json").read_text(encoding="utf-8"))
+        evaluation["incremental"] = before_it["incremental"]
     write_evaluation(run_dir, evaluation)
     return evaluation
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card, provenance
-from lora_scripts.assemble.adapters import rank_lines
+from lora_scripts.assemble.adapters import used_lines
 from lora_scripts.assemble.compare import (
     compare_answers,
     evaluation_lines,
@@ -34,7 +33,7 @@ from lora_scripts.models.text import load_model, load_tokenizer
 from lora_scripts.training.allocator import give_back_freed_memory
 from lora_scripts.training.cards import measured_line
 from lora_scripts.training.checkpoint import PREFIX, read_tensors, sha256_of
-from lora_scripts.training.log import peak_memory_bytes
+from lora_scripts.training.log import peak_memory_bytes, say
 from lora_scripts.training.preference import PreferenceTask
 from lora_scripts.training.room import peak_above
 from lora_scripts.training.run_dir import PROOF, write_json
@@ -57,24 +56,21 @@ def finish(config: Config, start: Start, parts: Parts, state: RunState, run_dir:
         ProofError: The adapter on the disk does not do what training did.
     """
 
-    def say(key: str, **values: object) -> None:
-        console.print(text(key, **values), markup=False, highlight=False, soft_wrap=True)
-
     inputs, plan, held = start.inputs, parts.plan, parts.held
-    write_best(start, parts, state, run_dir, say)
-    evaluation = _evaluate(config, start, parts, state, run_dir, say)
+    write_best(start, parts, state, run_dir, console)
+    evaluation = _evaluate(config, start, parts, state, run_dir, console)
     document = shortest(config, start)
     parts.base.set_attn_implementation(parts.attention)
     ours = logits_of(parts.model, document.input_ids)
     parts.model = parts.base = parts.task = None  # type: ignore[assignment]  # room for the fresh base
     gc.collect()
     give_back_freed_memory()
-    say("run.proving")
+    say(console, text("run.proving"))
     proven = proof_checks(config, inputs, document, ours, run_dir)
     for name, reason in proven.left_out.items():
-        say("run.proof_left_out", name=name, reason=reason)
+        say(console, text("run.proof_left_out", name=name, reason=reason))
     took, predicted = peak_above(held, inputs.device), plan.predicted_peak_bytes
-    say("run.line", line=measured_line(predicted, took))
+    say(console, measured_line(predicted, took))
     record = provenance(
         name=run_dir.name,
         base={"path": config.base_model, "fingerprint": inputs.fingerprints["base"]},
@@ -102,27 +98,28 @@ def finish(config: Config, start: Start, parts: Parts, state: RunState, run_dir:
     return Outcome(run_dir, evaluation, dict(proof))
 
 
-def write_best(start: Start, parts: Parts, state: RunState, run_dir: Path, say: Callable[..., None]) -> None:
+def write_best(start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console) -> None:
     """Put the adapter of the best checkpoint into the model and into ``run_dir``, and say what it is."""
     if state.best_step not in (0, state.step):
         restore_adapter(parts.model, read_tensors(run_dir / f"{PREFIX}{state.best_step}", WEIGHTS_FILE))
-        say("run.best_taken", step=state.best_step, steps=state.step, loss=state.best_loss)
+        say(console, text("run.best_taken", step=state.best_step, steps=state.step, loss=state.best_loss))
     if state.best_loss is not None and state.first_loss is not None and state.best_loss >= state.first_loss:
-        say("run.no_gain_since" if start.increment else "run.no_gain", first=state.first_loss, best=state.best_loss)
+        key = "run.no_gain_since" if start.increment else "run.no_gain"
+        say(console, text(key, first=state.first_loss, best=state.best_loss))
     tensors, settings = adapter_tensors(parts.model), config_text(parts.model)
     write_adapter(run_dir, tensors, settings)
-    for line in rank_lines(tensors, json.loads(settings))[-1:]:
-        say("run.line", line=line)
+    for line in used_lines(tensors, json.loads(settings)):
+        say(console, line)
     start.inputs.tokenizer.chat_template = start.inputs.rendered.form.template
     start.inputs.tokenizer.save_pretrained(run_dir)
 
 
 def _evaluate(
-    config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, say: Callable[..., None]
+    config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console
 ) -> dict[str, Any]:
     """Base and adapter on the held-out questions, and what an incremental run kept and learned: eval.json."""
     if start.inputs.rendered.questions:
-        say("run.comparing", count=min(QUESTIONS_ASKED, len(start.inputs.rendered.questions)))
+        say(console, text("run.comparing", count=min(QUESTIONS_ASKED, len(start.inputs.rendered.questions))))
     losses = {"base": state.before.get("base", state.first_loss), "adapter": state.best_loss}
     after = measure(config, parts, start.increment) if start.increment else {}
     evaluation = compare_answers(config, start.inputs, parts.model, parts.attention, losses)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_scripts.adapters.files import CONFIG_FILE, find_weights, read_adapter, restore_adapter
-from lora_scripts.assemble.parts import IDENTITIES_FILE, Inputs, Parts
+from lora_scripts.assemble.parts import Inputs, Parts
 from lora_scripts.assemble.records import identities, render_rows
 from lora_scripts.assemble.survey import rows_of, survey_for
 from lora_scripts.config import Config, load_config
@@ -21,11 +21,19 @@ from lora_scripts.data.ledger import Finding
 from lora_scripts.data.render import Document
 from lora_scripts.errors import LoraScriptsError, UsageError
 from lora_scripts.messages import text
-from lora_scripts.training.checkpoint import MANIFEST, fault_of, newest_whole, read_tensors, sha256_of
+from lora_scripts.training.checkpoint import (
+    IDENTITIES_FILE,
+    MANIFEST,
+    STATE_FILE,
+    fault_of,
+    newest_whole,
+    read_tensors,
+    sha256_of,
+)
 from lora_scripts.training.run_dir import RUN
 from lora_scripts.training.state import RunState
+from lora_scripts.training.tasks import mean_loss
 
-STATE_FILE = "state.json"
 FIXED = (
     "base", "template", "config.system_prompt", "config.task_type", "config.method", "config.lora_rank",
     "config.lora_alpha", "config.target_modules",
@@ -280,8 +288,7 @@ def measure(config: Config, parts: Parts, part: Increment) -> dict[str, float]:
     """Validation losses in nats a learned token: of the base on all, of the adapter on old and on new records."""
 
     def loss(documents: Sequence[Document]) -> float:
-        total, count = parts.task.evaluate(documents, config.batch_size)
-        return total / count
+        return mean_loss(parts.task, documents, config.batch_size)
 
     found = {name: loss(documents) for name, documents in (("old", part.old), ("new", part.new)) if documents}
     if part.inputs.rendered.validation:

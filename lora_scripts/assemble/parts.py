@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peft import PeftModel
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from lora_scripts.adapters.files import adapter_tensors
 from lora_scripts.adapters.inject import inject, output_side, trainable
 from lora_scripts.assemble.records import Rendered, identities, render_rows
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
-from lora_scripts.errors import ModelError
+from lora_scripts.errors import ModelError, TrainError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
@@ -53,21 +55,12 @@ SHAPING_KEYS = (
 )  # fmt: skip
 """Keys that a resumed run must share with the run that wrote the checkpoint, beside base, data and template."""
 NOTED_KEYS = (
-    "epochs",
-    "max_steps",
-    "early_stopping_patience",
-    "coach",
-    "eval_steps",
-    "gradient_checkpointing",
-    "shard",
-)
+    "epochs", "max_steps", "early_stopping_patience", "coach", "eval_steps", "gradient_checkpointing", "shard",
+)  # fmt: skip
 """Keys that may differ on resume, which is said: they change how far the run goes, or how it is watched."""
-
 
 QUESTIONS_ASKED = 30
 """Held-out questions that base and adapter answer at the end, at most."""
-IDENTITIES_FILE = "documents.safetensors"
-"""In a checkpoint: what tells the documents of its run, for a later one with more of them."""
 
 
 @dataclass(slots=True)
@@ -126,7 +119,7 @@ def gather(config: Config, *, weights: bool = True) -> Inputs:
     rendered = render_rows(rows, tokenizer, config)
     device, notes = resolve_device(config.device)
     dtype, autocast, more = resolve_precision(config.precision, device)
-    more += [] if bare else check_quantization(base, config.quantization, device)
+    packed = [] if bare else check_quantization(base, config.quantization, device)
     fingerprint, numbers = identities(rendered)
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     fingerprints = {
@@ -139,7 +132,7 @@ def gather(config: Config, *, weights: bool = True) -> Inputs:
         "noted.libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")),
     }
     replaced = [*notes, *more]
-    found = [*replaced, *rendered.notes, *([text("run.no_weights", base=base)] if bare else [])]
+    found = [*replaced, *packed, *rendered.notes, *([text("run.no_weights", base=base)] if bare else [])]
     return Inputs(base, tokenizer, rows, rendered, device, dtype, autocast, fingerprints, numbers, replaced, found)
 
 
@@ -201,6 +194,18 @@ def optimizer_of(config: Config, model: PeftModel) -> torch.optim.Optimizer:
         faster=output_side(model),
         ratio=config.lora_plus_ratio or 1.0,
     )
+
+
+def trained_tensors(parts: Parts, step: int) -> dict[str, Tensor]:
+    """The adapter as it is after ``step``, on the CPU.
+
+    Raises:
+        TrainError: A value of it is not finite.
+    """
+    tensors = adapter_tensors(parts.model)
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise TrainError("train.not_finite_adapter", step=step)
+    return tensors
 
 
 def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:

@@ -20,9 +20,9 @@ from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE, adapter_tenso
 from lora_scripts.adapters.inject import trainable
 from lora_scripts.assemble.finish import Outcome, finish
 from lora_scripts.assemble.folds import fold_figures
-from lora_scripts.assemble.increment import STATE_FILE, load_origin, measure
-from lora_scripts.assemble.parts import IDENTITIES_FILE, Inputs, Parts, build, gather, optimizer_of, plan_lines, predict
-from lora_scripts.assemble.ranks import rank_notes, refuse_differences, spread, whole_again
+from lora_scripts.assemble.increment import load_origin, measure
+from lora_scripts.assemble.parallel import rank_notes, refuse_differences, spread, whole_again
+from lora_scripts.assemble.parts import Inputs, Parts, build, gather, optimizer_of, plan_lines, predict, trained_tensors
 from lora_scripts.assemble.records import question_prompt
 from lora_scripts.assemble.start import Start, choose_start, is_done, refuse_to_overwrite, set_aside
 from lora_scripts.assemble.watch import Watch
@@ -33,14 +33,18 @@ from lora_scripts.errors import Interrupted, TrainError, UsageError
 from lora_scripts.evaluate.answers import answer
 from lora_scripts.messages import text
 from lora_scripts.training.checkpoint import (
+    IDENTITIES_FILE,
+    OPTIMIZER_FILE,
     PREFIX,
+    RANDOM_FILE,
+    STATE_FILE,
     fault_of,
     point,
     prune,
     sweep,
     write_checkpoint,
 )
-from lora_scripts.training.log import RunLog, Unheard
+from lora_scripts.training.log import RunLog, Unheard, say
 from lora_scripts.training.loop import fit
 from lora_scripts.training.optim import optimizer_tensors, restore_optimizer
 from lora_scripts.training.parallel import ALONE, LostRankError, Ranks, joined
@@ -49,7 +53,6 @@ from lora_scripts.training.run_dir import PROOF, RUN, clear, drop_halves, held, 
 from lora_scripts.training.state import RunState, random_states, restore_random
 
 SAMPLES, SAMPLE_TOKENS = 6, 64
-OPTIMIZER_FILE, RANDOM_FILE = "optimizer.safetensors", "random.safetensors"
 
 
 def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | None:
@@ -65,7 +68,7 @@ def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | No
     plan, lines = predict(config, start.inputs)
     tell(console, loaded, start.inputs, start, plan)
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     return plan
 
 
@@ -129,10 +132,12 @@ def _open_folder(loaded: Loaded, start: Start, run_dir: Path, console: Console) 
     (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
     write_report(start.inputs.rows.ledger, run_dir)
     tell(console, loaded, start.inputs, start, None)
-    if config.folds and not start.checkpoint:
-        fold_figures(config, start.inputs, config.folds, run_dir, console.print)
     if aside:
-        console.print(text("increment.set_aside", folder=aside), markup=False, highlight=False, soft_wrap=True)
+        say(console, text("increment.set_aside", folder=aside))
+    if config.folds and (start.checkpoint or start.increment):
+        say(console, text("run.no_folds"))
+    elif config.folds:
+        fold_figures(config, start.inputs, config.folds, run_dir, lambda line: say(console, line))
     return start
 
 
@@ -149,7 +154,7 @@ def _in_folder(
     if ranks.first:
         write_json(run_dir / "plan.json", parts.plan.to_json())
     for line in [*parts.notes, *rank_notes(config, ranks), *plan_lines(parts.plan)]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
     state = follow_plan(config, start, parts, run_dir, console, ranks)
     if sharded and ranks.first:
         start, parts = whole_again(config, start, parts)
@@ -179,7 +184,7 @@ def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: P
     lines = [*loaded.notes, *account, *inputs.notes]
     lines += start.lines(loaded.config.resume_from_checkpoint)
     for line in [*lines, *(plan_lines(plan) if plan else [])]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def follow_plan(
@@ -220,7 +225,7 @@ def follow_plan(
     log.close()
     if watch:
         for line in watch.closing_lines():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
     return state
 
 
@@ -264,7 +269,7 @@ def evaluator(
     def smaller(size: int) -> None:
         nonlocal most
         most = size
-        console.print(text("train.eval_halved", size=size), markup=False, highlight=False, soft_wrap=True)
+        say(console, text("train.eval_halved", size=size))
 
     def part() -> tuple[float, float]:
         size = min(most, state.micro_batch or most)
@@ -289,7 +294,7 @@ def keep_best(state: RunState, checkpoint: Path, run_dir: Path, console: Console
         return
     source = checkpoint.parent / best.name
     if fault_of(source):
-        console.print(text("run.best_gone", name=best.name), markup=False, highlight=False, soft_wrap=True)
+        say(console, text("run.best_gone", name=best.name))
         state.best_loss, state.best_step, state.evaluations_without_gain = None, 0, 0
     else:
         shutil.copytree(source, best, dirs_exist_ok=True)
@@ -328,9 +333,7 @@ def save(
         TrainError: A value of the adapter is not finite, on any rank; or the disk refuses.
     """
     # on all ranks: where the base is sharded, this puts layers back to their parts, and all must be in the same state
-    tensors = adapter_tensors(parts.model)
-    if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise TrainError("train.not_finite_adapter", step=state.step)
+    tensors = trained_tensors(parts, state.step)
     moments = optimizer_tensors(optimizer)
     if not all(torch.isfinite(value).all() for value in moments.values()):  # it would stand still, or break later
         raise TrainError("train.not_finite_optimizer", step=state.step)
@@ -378,7 +381,7 @@ def stop_requests(console: Console, ranks: Ranks = ALONE) -> Iterator[Callable[[
         if asked and ranks.size == 1:
             os._exit(1)
         if not asked:
-            console.print(text("train.stopping"), markup=False, highlight=False)
+            say(console, text("train.stopping"))
         asked.append(number)
 
     names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]

@@ -121,7 +121,8 @@ def choose_start(config: Config, inputs: Inputs) -> Start:
         aside = earlier_runs(run_dir)
         return _train_on(config, inputs, aside[-1]) if aside else Start(inputs, skipped=tuple(skipped))
     named = Path(wanted).expanduser()
-    if own and not config.overwrite and state_of(own).origin == wanted and own.parent.resolve() != named.resolve():
+    origin = state_of(own).origin if own and not config.overwrite else ""
+    if own and origin and Path(origin) == named and own.parent.resolve() != named.resolve():
         return _go_on(config, inputs, own, tuple(skipped))  # an incremental run from there that was interrupted
     if step_of(named) < 0 and not (named / MANIFEST).exists():
         return _train_on(config, inputs, named)

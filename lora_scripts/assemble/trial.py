@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,16 +11,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from lora_scripts.adapters.files import adapter_tensors, restore_adapter
+from lora_scripts.adapters.files import restore_adapter
 from lora_scripts.adapters.inject import trainable
-from lora_scripts.assemble.parts import Inputs, Parts, build, optimizer_of
+from lora_scripts.assemble.parts import Inputs, Parts, build, optimizer_of, trained_tensors
 from lora_scripts.config import Config
 from lora_scripts.data.render import Document
-from lora_scripts.errors import Interrupted, TrainError
+from lora_scripts.errors import Interrupted
+from lora_scripts.messages import text
 from lora_scripts.training.loop import fit
 from lora_scripts.training.plan import Plan
 from lora_scripts.training.state import RunState
+from lora_scripts.training.tasks import mean_loss
 
+log = logging.getLogger(__name__)
 OnEvaluation = Callable[[int, float, float | None], bool]
 
 
@@ -67,6 +71,7 @@ def trial(
     training: Sequence[Document] | None = None,
     validation: Sequence[Document] | None = None,
     on_evaluation: OnEvaluation | None = None,
+    say: Callable[[str], None] = log.warning,
 ) -> Trial:
     """Train as ``train_run`` would, step for step, and write nothing.
 
@@ -76,6 +81,7 @@ def trial(
         training: Documents in place of the gathered ones.
         validation: Likewise; an empty list validates nothing.
         on_evaluation: Called with step, validation loss and mean training loss; True ends the trial.
+        say: Told where memory ran out and a step went on in smaller pieces.
 
     Raises:
         TrainError: Loss, gradient or adapter is not finite.
@@ -89,19 +95,12 @@ def trial(
     parameters = trainable(parts.model)
     optimizer = optimizer_of(config, parts.model)
     torch.manual_seed(config.seed)
-    state, log = RunState(), _Notes(parts.plan, on_evaluation)
+    state, notes = RunState(), _Notes(parts.plan, on_evaluation)
     kept: dict[str, Tensor] = {}
 
     def keep(at: RunState) -> None:
         if at.best_step in (0, at.step):  # the best so far, or there is no best
-            tensors = adapter_tensors(parts.model)
-            if not all(torch.isfinite(value).all() for value in tensors.values()):
-                raise TrainError("train.not_finite_adapter", step=at.step)
-            kept.update({name: value.clone() for name, value in tensors.items()})
-
-    def evaluate() -> float:
-        total, count = parts.task.evaluate(held_out, config.batch_size)
-        return total / count
+            kept.update({name: value.clone() for name, value in trained_tensors(parts, at.step).items()})
 
     began = time.perf_counter()
     with suppress(Interrupted):
@@ -111,20 +110,21 @@ def trial(
             state,
             optimizer,
             parameters,
-            log=log,
+            log=notes,
             save=keep,
-            evaluate=evaluate if held_out else None,
-            stop_wanted=lambda: log.stopped,
+            evaluate=(lambda: mean_loss(parts.task, held_out, config.batch_size)) if held_out else None,
+            stop_wanted=lambda: notes.stopped,
+            halved=lambda at: say(text("train.halved", step=at.step + 1, size=at.micro_batch)),
         )
     return Trial(
-        losses=log.losses,
+        losses=notes.losses,
         first_loss=state.first_loss,
         best_loss=state.best_loss,
         best_step=state.best_step,
         steps=state.step,
-        stopped=log.stopped,
+        stopped=notes.stopped,
         seconds=time.perf_counter() - began,
-        tokens_per_second=state.tokens / log.seconds,
+        tokens_per_second=state.tokens / notes.seconds,
         tensors=kept,
         parts=parts,
     )

@@ -24,6 +24,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "or put # before a remark",
         "请写成《法律名称》第十条；可引用全部条文时只写《法律名称》；备注请以 # 开头",
     ),
+    "halved": (
+        "memory ran out while answering: {size} questions are answered at once from here on",
+        "生成回答时内存不足：此后每次同时回答 {size} 个问题",
+    ),
     # figures
     "figure.loss": ("loss, nats a token", "损失（奈特/词元）"),
     "figure.perplexity": ("perplexity", "困惑度"),

@@ -168,7 +168,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "answering {count} held-out questions with and without the adapter …",
         "用 {count} 个验证问题比较训练前后……",
     ),
-    "line": ("{line}", "{line}"),
+    "no_folds": (
+        "folds: figures over folds belong to a fresh start; none are made where a run goes on or trains on",
+        "folds：k 折指标只在从头开始时计算；继续训练或增量训练时不计算",
+    ),
     "proof_left_out": ("not proven: {name}: {reason}", "未作检查：{name}：{reason}"),
     "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
     "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),

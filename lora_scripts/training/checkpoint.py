@@ -25,6 +25,8 @@ from lora_scripts.errors import TrainError
 PREFIX = "checkpoint-"
 TEMPORARY = ".tmp-checkpoint-"
 MANIFEST = "manifest.json"
+STATE_FILE, OPTIMIZER_FILE, RANDOM_FILE = "state.json", "optimizer.safetensors", "random.safetensors"
+IDENTITIES_FILE = "documents.safetensors"  # what tells the documents of this run, for a later one with more of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,11 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def say(console: Console, words: str) -> None:
+    """One line for the user, as it is: no markup, no colours, no breaks."""
+    console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+
 class RunLog:
     """Writes what happens in a run to every place where it is looked for.
 
@@ -164,7 +169,7 @@ class RunLog:
 
     def line(self, words: str) -> None:
         """Print one line to the log on the terminal."""
-        self.console.print(words, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, words)
 
     def _write(self, step: int, values: Mapping[str, Any]) -> None:
         epoch = round(self.plan.epoch_at(step), 4)

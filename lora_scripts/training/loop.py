@@ -12,8 +12,8 @@ from torch.nn import Parameter
 
 from lora_scripts.data.layout import micro_batches
 from lora_scripts.errors import Interrupted, TrainError
+from lora_scripts.models.out_of_memory import halving
 from lora_scripts.training.optim import rate_at
-from lora_scripts.training.out_of_memory import halving
 from lora_scripts.training.parallel import ALONE, Figures, LostRankError, Ranks
 from lora_scripts.training.plan import Plan
 from lora_scripts.training.state import RunState, random_states, restore_random

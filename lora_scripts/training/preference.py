@@ -20,7 +20,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from lora_scripts.data.render import Document, halves
-from lora_scripts.training.out_of_memory import in_batches
+from lora_scripts.models.out_of_memory import in_batches
 from lora_scripts.training.tasks import TextTask
 
 
@@ -73,6 +73,8 @@ class PreferenceTask:
         self, documents: Sequence[Document], batch_size: int, halved: Callable[[int], None] = lambda size: None
     ) -> tuple[float, int]:
         """Summed loss in nats and number of the pairs ``documents``, without dropout; as ``TextTask.evaluate``."""
+        if not documents:  # the share of one rank may be empty
+            return 0.0, 0
         order = sorted(documents, key=lambda pair: len(pair.input_ids))
 
         def margins_of(begin: int, end: int) -> Tensor:

@@ -19,8 +19,8 @@ from lora_scripts.data.render import Document
 from lora_scripts.models.attention import FlatRow
 from lora_scripts.models.head import Head
 from lora_scripts.models.last_layer import LastLayer
+from lora_scripts.models.out_of_memory import in_batches
 from lora_scripts.training.losses import cross_entropy, head_cross_entropy
-from lora_scripts.training.out_of_memory import in_batches
 
 
 class Task(Protocol):
@@ -46,6 +46,20 @@ class Task(Protocol):
     def backward(self, micro_batch: Sequence[int], weight: float) -> float:
         """Add the gradient of ``weight`` × summed loss; return that weighted loss."""
         ...
+
+
+class Measured(Protocol):
+    """A task that can be measured on documents."""
+
+    def evaluate(self, documents: Sequence[Document], batch_size: int) -> tuple[float, int]:
+        """Summed loss, and what to divide it by."""
+        ...
+
+
+def mean_loss(task: Measured, documents: Sequence[Document], batch_size: int) -> float:
+    """Loss in nats a learned token (a pair, for preference data) over ``documents``, of which there is one at least."""
+    total, count = task.evaluate(documents, batch_size)
+    return total / count
 
 
 @dataclass(slots=True)

@@ -9,9 +9,9 @@ import torch
 from test_loop import Heard, _documents, _plan, _task
 
 from lora_scripts.errors import TrainError
+from lora_scripts.models.out_of_memory import is_out_of_memory
 from lora_scripts.training.loop import fit
 from lora_scripts.training.optim import make_optimizer
-from lora_scripts.training.out_of_memory import is_out_of_memory
 from lora_scripts.training.state import RunState, random_states
 from lora_scripts.training.tasks import TextTask
 
