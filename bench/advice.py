@@ -206,9 +206,7 @@ class Group:
         return {
             f"general_{name}": round(self.general_loss(parts), 4),
             f"house_form_{name}": sum(bool(re.match(opening, one)) for one in answers) if opening else None,
-            f"copied_{name}": sum(
-                share > 0 for share in copied_shares(answers, training_text(trained), self.questions)
-            ),
+            f"copied_{name}": sum(share > 0 for share in shares),
             f"answers_{name}": answers,
         }
 
