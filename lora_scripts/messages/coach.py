@@ -3,9 +3,10 @@
 TEXTS: dict[str, tuple[str, str]] = {
     "over_fitting": (
         "over-fitting: validation loss has risen from {best:.3f} (epoch {epoch:.1f}) to {last:.3f} (epoch {now:.1f}) "
-        "while training loss fell to {train:.3f}; the adapter learns its records by heart. The best state is kept",
+        "while training loss fell to {train:.3f}: what is learned now holds for its records only. The best state is "
+        "kept",
         "过拟合：验证损失已从 {best:.3f}（第 {epoch:.1f} 轮）升到 {last:.3f}（第 {now:.1f} 轮），而训练损失降到 "
-        "{train:.3f}：适配器在死记训练数据。最好的状态已保留",
+        "{train:.3f}：此后学到的只适用于训练数据。最好的状态已保留",
     ),
     "diverging": (
         "diverging: training and validation loss both rise; validation was {best:.3f} (epoch {epoch:.1f}) and is "
@@ -47,9 +48,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "合乎规范的回答：起初 {before:.0f} %，结束时 {after:.0f} %",
     ),
     "was_over_fitting": (
-        "past its best the run over-fitted: it learned its records by heart, and the adapter of the best moment was "
-        "taken. A shorter run would have come to about the same",
-        "最好的时刻之后出现过拟合，模型在死记训练数据；已取最好时刻的适配器。训练得短些，结果也差不多",
+        "past its best the run over-fitted: what it learned then holds for its records only, and the adapter of the "
+        "best moment was taken. A shorter run would have come to about the same",
+        "最好的时刻之后出现过拟合，此后学到的只适用于训练数据；已取最好时刻的适配器。训练得短些，结果也差不多",
     ),
     "was_diverging": (
         "past its best the run went astray, training loss included: the learning rate is too high",
