@@ -38,8 +38,9 @@ lint: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# two processes of one thread each: with torch's default threads two would wait for each other
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: lint
 	$(BIN)/python -m pytest -m 'slow or not slow'
