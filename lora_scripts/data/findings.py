@@ -113,6 +113,7 @@ class Finder:
         self._prefixes = tuple(_Counts() for _ in _PREFIXES)
         self._verdict, self._cites = array("b"), array("b")
         self._asked, self._length = array("Q"), array("Q")
+        self._pair, self._chosen, self._refused = array("Q"), array("q"), array("q")  # preference records only
         self._language: dict[str, int] = {}
         self._other: dict[str, Places] = {}
         self._openings, self._sentences = _Counts(), _Counts()
@@ -133,6 +134,10 @@ class Finder:
         self._cites.append(_CITES.search(answer) is not None)
         self._asked.append(len(question))
         self._length.append(len(answer))
+        if record.rejected is not None:
+            self._pair.append(len(self._sources) - 1)
+            self._chosen.append(hash((self._context[-1], bare[-1])))
+            self._refused.append(hash((self._context[-1], normal(record.rejected))))
         self._look_at_form(answer)
         self._look_at_language(question, answer, source)
         asked = normal(question)
@@ -161,7 +166,8 @@ class Finder:
 
     def findings(self) -> list[Finding]:
         """What was found, the worst first."""
-        found = [*self._disagreements(), *self._house_form(), *self._languages(), *self._boilerplate()]
+        found = [*self._disagreements(), *self._opposed()]
+        found += [*self._house_form(), *self._languages(), *self._boilerplate()]
         severities = {
             "mojibake": "danger",
             "machine_talk": "warning",
@@ -233,6 +239,13 @@ class Finder:
         if different.count:
             where = different.first[0].split(" ↔ ")[0]
             yield finding("warning", "different_answers", where, count=different.count, places=different)
+
+    def _opposed(self) -> Iterator[Finding]:
+        """Answers that one preference record chooses and another rejects, the question being the same."""
+        both = np.flatnonzero(np.isin(np.array(self._refused, np.int64), np.array(self._chosen, np.int64)))
+        if both.size:
+            places = self._at(np.array(self._pair, np.intp)[both])
+            yield observe("danger", "opposed_pairs", places.first[0], count=places.count, places=places)
 
     def _house_form(self) -> Iterator[Finding]:
         """Answers that break the opening, length or citation that the others keep."""

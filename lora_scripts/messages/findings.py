@@ -9,6 +9,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "compare the two places and keep the right one; the model would learn to say either",
         "请对照两处，只留正确的一条；否则模型会时而这样答、时而那样答",
     ),
+    "opposed_pairs": (
+        "{count} rejected answers are what another record prefers for the same question: {places}",
+        "{count} 个被否决的答案，在同一问题的另一条记录里却是更好的答案：{places}",
+    ),
+    "opposed_pairs.fix": (
+        "decide which of the two answers is the better one and remove the other record; together they teach nothing",
+        "请判断两个答案哪个更好，删去另一条记录；两条并存等于什么也没教",
+    ),
     "near_duplicates": (
         "{count} records are almost the same as another, figures included: {places}",
         "{count} 条记录与另一条几乎相同（数字也相同）：{places}",

@@ -72,6 +72,24 @@ def test_contradicting_answers_are_dangers(one: str, other: str) -> None:
     assert (told.where, "b:2 ↔ a:1" in told.text) == ("b:2", True)
 
 
+def preference(question: str, chosen: str, rejected: str, source: str) -> Record:
+    return Record((Message("user", question), Message("assistant", chosen)), source, False, rejected)
+
+
+def test_an_answer_chosen_in_one_pair_and_rejected_in_another_is_a_danger() -> None:
+    rows = [
+        preference("试用期多长？", "依据劳动合同法，不超过六个月。", "随便多长。", "f:1"),
+        preference("试用期多长？", "随便多长。", "依据劳动合同法，不超过六个月。", "f:2"),
+        preference("工资何时发？", "依据劳动法，按月支付。", "看公司安排。", "f:3"),
+    ]
+    told = found(rows)["opposed_pairs"]
+    assert told.severity == "danger"
+    assert told.text.endswith("f:1, :2")
+    assert "opposed_pairs" not in found([rows[0], rows[2]])
+    elsewhere = preference("另一个问题？", "随便多长。", "依据劳动合同法，不超过六个月。", "f:4")
+    assert "opposed_pairs" not in found([rows[0], elsewhere])
+
+
 def test_answers_that_only_differ_are_no_contradiction() -> None:
     rows = [*house(), pair("怎么办理？", "请带上证件到窗口。"), pair("怎么办理？", "窗口受理，带上证件。", "f:2")]
     told = found(rows)
