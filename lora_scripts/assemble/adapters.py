@@ -78,21 +78,21 @@ def shrink_adapter(
         ModelError: The adapter cannot be read.
     """
     if target.exists():
-        raise UsageError("ranks.target_exists", where=target)
+        raise UsageError("rank.target_exists", where=target)
     if energy is not None and not 0 < energy < 1:
-        raise UsageError("ranks.bad_energy", energy=energy)
+        raise UsageError("rank.bad_energy", energy=energy)
     weights = find_weights(run_or_folder)
     config, tensors = read_adapter(run_or_folder)
     ranks = effective_ranks(tensors, config)
     if not ranks:
-        raise UsageError("ranks.no_rank", where=run_or_folder, method=_method(config))
+        raise UsageError("rank.no_rank", where=run_or_folder, method=_method(config))
     before = max(found.rank for found in ranks.values())
     if energy is None and not 1 <= (rank or 0) < before:
-        raise UsageError("ranks.not_lower", where=run_or_folder, rank=before)
+        raise UsageError("rank.not_lower", where=run_or_folder, rank=before)
     shrunk = shrink(tensors, config, rank=rank, energy=energy or 1.0)
     if all(kept == ranks[module].rank for module, kept in shrunk.ranks.items()):
-        raise UsageError("ranks.not_lower", where=run_or_folder, rank=before)
-    losses = _measure(weights.parent, tensors, shrunk) if measure else Losses(note=text("ranks.not_asked"))
+        raise UsageError("rank.not_lower", where=run_or_folder, rank=before)
+    losses = _measure(weights.parent, tensors, shrunk) if measure else Losses(note=text("rank.not_asked"))
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -173,12 +173,12 @@ def _provenance(folder: Path) -> dict[str, Any]:
 def _measure(run_dir: Path, tensors: Mapping[str, Tensor], shrunk: Shrunk) -> Losses:
     """Losses on the validation records of the run in ``run_dir``."""
     if not (run_dir / RUN).is_file():
-        return Losses(note=text("ranks.no_run", file=RUN))
+        return Losses(note=text("rank.no_run", file=RUN))
     try:
         config = load_config(run_dir / RUN).config
         inputs = gather(config)
         if not inputs.rendered.validation:
-            return Losses(note=text("ranks.nothing_held_out"))
+            return Losses(note=text("rank.nothing_held_out"))
         parts = build(config, inputs)
         held_out = inputs.rendered.validation
 
@@ -192,10 +192,10 @@ def _measure(run_dir: Path, tensors: Mapping[str, Tensor], shrunk: Shrunk) -> Lo
         restore_adapter(parts.model, _padded(shrunk.tensors, tensors))
         after = loss()
     except LoraScriptsError as e:
-        return Losses(note=text("ranks.not_measured", reason=e.problems[0]))
+        return Losses(note=text("rank.not_measured", reason=e.problems[0]))
     known = _provenance(run_dir).get("fingerprints", {})
     changed = [name for name in ("base", "data") if known.get(name) != inputs.fingerprints[name]]
-    note = text("ranks.changed", names=", ".join(changed)) if changed else ""
+    note = text("rank.changed", names=", ".join(changed)) if changed else ""
     return Losses(base, before, after, note)
 
 
@@ -211,16 +211,16 @@ def _padded(shrunk: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[s
 def shrink_lines(result: ShrinkResult) -> list[str]:
     """What the user reads after ``shrink_adapter``."""
     lines = [
-        text("ranks.shrunk", before=result.rank_before, after=result.rank_after, old=_size(result.bytes_before),
+        text("rank.shrunk", before=result.rank_before, after=result.rank_after, old=_size(result.bytes_before),
              new=_size(result.bytes_after)),
-        text("ranks.error", error=result.error * 100, module=result.worst[0], worst=result.worst[1] * 100),
+        text("rank.error", error=result.error * 100, module=result.worst[0], worst=result.worst[1] * 100),
     ]  # fmt: skip
     losses = result.losses
     if losses.before is not None and losses.after is not None:
         change = (losses.after / losses.before - 1) * 100 if losses.before else 0.0
-        lines.append(text("ranks.losses", base=losses.base, before=losses.before, after=losses.after, change=change))
+        lines.append(text("rank.losses", base=losses.base, before=losses.before, after=losses.after, change=change))
     notes = [losses.note] if losses.note else []
-    return [*lines, *notes, text("ranks.where", folder=result.folder)]
+    return [*lines, *notes, text("rank.where", folder=result.folder)]
 
 
 def rank_lines(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> list[str]:
@@ -235,7 +235,7 @@ def rank_lines(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> list
     for module, found in ranks.items():
         kinds.setdefault(module.rpartition(".")[2], []).append(found)
     lines = [
-        text("ranks.kind", kind=kind, layers=len(found), used=_used(found), least=min(f.effective for f in found),
+        text("rank.kind", kind=kind, layers=len(found), used=_used(found), least=min(f.effective for f in found),
              most=max(f.effective for f in found), norm=fmean(f.norm for f in found))
         for kind, found in kinds.items()
     ]  # fmt: skip
@@ -250,9 +250,9 @@ def used_lines(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> list
 
 def _summary(every: Sequence[ModuleRank]) -> list[str]:
     rank, used = max(found.rank for found in every), round(_used(every))
-    lines = [text("ranks.used", rank=rank, used=used, holding=max(found.holding for found in every))]
+    lines = [text("rank.used", rank=rank, used=used, holding=max(found.holding for found in every))]
     if 0 < 2 * used <= rank:
-        lines.append(text("ranks.smaller", rank=_next_power(used)))
+        lines.append(text("rank.smaller", rank=_next_power(used)))
     return lines
 
 
@@ -275,28 +275,28 @@ def inspect_adapter(path: Path) -> list[str]:
     modules = sorted({name.removeprefix("base_model.model.").rpartition(".lora_")[0] or name for name in tensors})
     kinds = sorted({module.removesuffix(".ia3_l").rpartition(".")[2] for module in modules})
     values = sum(tensor.numel() for tensor in tensors.values())
-    lines = [text("ranks.method", method=_method(config), layers=len(modules), kinds=", ".join(kinds))]
+    lines = [text("rank.method", method=_method(config), layers=len(modules), kinds=", ".join(kinds))]
     if "r" in config:
-        lines.append(text("ranks.settings", rank=config["r"], alpha=config["lora_alpha"]))
+        lines.append(text("rank.settings", rank=config["r"], alpha=config["lora_alpha"]))
     dtypes = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}))
-    lines.append(text("ranks.size", size=_size(weights.stat().st_size), values=values, dtypes=dtypes))
+    lines.append(text("rank.size", size=_size(weights.stat().st_size), values=values, dtypes=dtypes))
     return [*lines, *rank_lines(tensors, config), *_origin_lines(weights, config)]
 
 
 def _origin_lines(weights: Path, config: Mapping[str, Any]) -> list[str]:
     record = _provenance(weights.parent)
     base = record.get("base", {}).get("path") or config.get("base_model_name_or_path") or "-"
-    lines = [text("ranks.base", path=base)]
+    lines = [text("rank.base", path=base)]
     if not record:
-        return [*lines, text("ranks.no_provenance")]
+        return [*lines, text("rank.no_provenance")]
     if "made" in record:
         data = record.get("fingerprints", {}).get("data", "-")
-        lines.append(text("ranks.made", made=record["made"], data=data[:19]))
+        lines.append(text("rank.made", made=record["made"], data=data[:19]))
     lines += [f"{name}: {value}" for name, value in record.get("result", {}).items()]
     if record.get("weights_sha256") not in (None, sha256_of(weights)):
-        lines.append(text("ranks.other_weights"))
+        lines.append(text("rank.other_weights"))
     if origin := record.get("shrunk_from"):
-        lines.append(text("ranks.from", path=origin["path"], rank=origin["rank"], error=origin["relative error"] * 100))
+        lines.append(text("rank.from", path=origin["path"], rank=origin["rank"], error=origin["relative error"] * 100))
     return lines
 
 
