@@ -321,7 +321,7 @@ starts fresh. Where records were added since, only the new ones are trained on, 
     `auto` 从 `output_dir` 中最新的完好检查点继续，填路径则从该检查点或适配器继续；不填：从头开始。\
 若其后增加了新记录，则在现有权重上只训练新记录（增量训练）。
     """
-    replay: float = Field(0.25, ge=0, le=1)
+    replay: float = Field(0.2, ge=0, le=1)
     """Share of the earlier records that is trained again beside the new ones, against forgetting.
 
     增量训练时，连同新记录一起重学的旧记录比例，用以防止遗忘。
