@@ -246,7 +246,7 @@ def test_what_bitsandbytes_thinks_of_its_kernels_is_not_logged() -> None:
 
 @pytest.mark.slow
 def test_a_user_reads_nothing_of_what_bitsandbytes_and_its_kernels_think(tmp_path: Path) -> None:
-    folder_of(LLAMA, tmp_path)
+    folder_of(LlamaConfig(**{**SIZES, "intermediate_size": 128}), tmp_path)  # rows that a CPU reads back rightly
     script = """
 import sys, torch
 from lora_scripts.adapters.inject import inject

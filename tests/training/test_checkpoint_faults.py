@@ -178,7 +178,10 @@ def saving_child(run_dir: Path, first: int) -> int:
 
 
 def kills(run_dir: Path, count: int, seed: int) -> Iterator[str]:
-    """Kill a process that saves, again and again; yields what each kill left lying about."""
+    """Kill a process that saves, again and again; yields what each kill left lying about.
+
+    Three of four are aimed inside the writing of a checkpoint, the others at any moment.
+    """
     draw, began = random.Random(seed), time.monotonic()
     for step in (3, 4, 5):
         save(run_dir, step)
@@ -188,7 +191,10 @@ def kills(run_dir: Path, count: int, seed: int) -> Iterator[str]:
         goal, until = known + draw.randint(1, 3), time.monotonic() + 20
         while max(map(step_of, run_dir.iterdir())) < goal:
             assert time.monotonic() < until
-        time.sleep(draw.random() * takes)
+        aimed = draw.random() < 0.75
+        while aimed and not any((run_dir / f"{TEMPORARY}{goal + more}").exists() for more in range(1, 9)):
+            assert time.monotonic() < until
+        time.sleep(draw.random() * takes * (0.5 if aimed else 1))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         orphans = [p.name for p in run_dir.glob(f"{TEMPORARY}*")]
