@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet
+# two processes of one thread each: with torch's default threads two would wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: setup dev demo demo-real test test-all lint docs clean
 
@@ -38,12 +40,11 @@ lint: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# two processes of one thread each: with torch's default threads two would wait for each other
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-all: lint
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 docs: dev
 	$(BIN)/python -m lora_scripts.config.document > docs/config.md
