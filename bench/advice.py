@@ -364,6 +364,8 @@ def carry_out(chosen: Sequence[Run], finance: Path) -> None:
     """These runs, one after the other, each with its line at its end."""
     groups: dict[tuple[str, str], Group] = {}
     for number, run in enumerate(chosen, 1):
+        if run.name in {line["run"] for line in finished()}:
+            continue  # another process has made it since
         lacking = missing(run, finance)
         if lacking:
             print(f"{number}/{len(chosen)} {run.name}: left out, it needs {lacking}", file=sys.stderr, flush=True)
