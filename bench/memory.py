@@ -115,7 +115,13 @@ def run_child(keys: dict[str, Any], base: str, steps: int) -> dict[str, Any]:
 
 def measure(case: str, keys: dict[str, Any], steps: int) -> dict[str, Any]:
     """One run in a process of its own."""
-    environment = {"OMP_NUM_THREADS": "2", **os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    environment = {
+        "OMP_NUM_THREADS": "2",
+        "THP_MEM_ALLOC_ENABLE": "1",
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     words = [sys.executable, __file__, "--child", json.dumps(keys), "--cases", case, "--steps", str(steps)]
     done = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:

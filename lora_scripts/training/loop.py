@@ -58,6 +58,9 @@ def fit(
         LostRankError: A rank is gone; the state of the last whole step was saved.
         Interrupted: ``stop_wanted`` said so, on any rank; the state was saved first.
     """
+    # before the first pass: gradients made in it would each split a freed block that the next layer could have used
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
     if evaluate and state.last_eval_step < state.step == 0:
         loss = _measured(evaluate, state)
         state.see(loss)
@@ -85,7 +88,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["rate_factor"]
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)
         state.step += 1
         tokens = task.tokens(records)
         state.tokens += tokens
@@ -135,8 +138,7 @@ def _gradients(
     mine = shares[ranks.rank]
 
     def undo() -> None:
-        for parameter in parameters:
-            parameter.grad = None
+        torch._foreach_zero_([p.grad for p in parameters if p.grad is not None])
         restore_random(random)
 
     def smaller(size: int) -> None:

@@ -135,18 +135,16 @@ class Ranks:
         return raw[: int(length)].numpy().tobytes()
 
     def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
-        """Put the sum over all ranks into every ``.grad``; one that no rank has stays None."""
+        """Put the sum over all ranks into every ``.grad``."""
         if self.size == 1:
             return
-        present = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
-        values = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten().float() for p in parameters]
-        flat = torch.cat([*values, present])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
         wire = flat if self.cards else flat.cpu()
         _all_reduce(wire)
-        parts = torch.split(wire.to(flat.device), [*(p.numel() for p in parameters), len(parameters)])
-        anywhere = parts[-1].tolist()
-        for parameter, part, count in zip(parameters, parts[:-1], anywhere, strict=True):
-            parameter.grad = part.view_as(parameter).to(parameter.dtype) if count else None
+        parts = torch.split(wire.to(flat.device), [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def seed_step(self, seed: int, step: int) -> None:
         """Dropout's numbers for this step; on the first rank the generator goes on as it is, and is in checkpoints.

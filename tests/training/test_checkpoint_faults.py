@@ -192,7 +192,7 @@ def kills(run_dir: Path, count: int, seed: int) -> Iterator[str]:
         while max(map(step_of, run_dir.iterdir())) < goal:
             assert time.monotonic() < until
         aimed = draw.random() < 0.75
-        while aimed and not any((run_dir / f"{TEMPORARY}{goal + more}").exists() for more in range(1, 9)):
+        while aimed and not any(run_dir.glob(f"{TEMPORARY}[0-9]*")):
             assert time.monotonic() < until
         time.sleep(draw.random() * takes * (0.5 if aimed else 1))
         os.kill(child, signal.SIGKILL)
