@@ -1,4 +1,7 @@
-"""Memory that a step frees is kept for the next one."""
+"""Memory that a step frees is kept for the next one.
+
+Torch's part of it, large blocks on page borders, is a variable that it reads once: ``cli.main`` sets it.
+"""
 
 from __future__ import annotations
 

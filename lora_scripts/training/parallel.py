@@ -135,7 +135,7 @@ class Ranks:
         return raw[: int(length)].numpy().tobytes()
 
     def sum_gradients(self, parameters: Sequence[Parameter]) -> None:
-        """Put the sum over all ranks into every ``.grad``."""
+        """Put the sum over all ranks into every ``.grad``; each rank has one of each (``fit`` makes them)."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]

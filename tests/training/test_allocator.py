@@ -26,3 +26,17 @@ def test_kept_memory_is_not_mapped_anew_each_time() -> None:
         return int(done.stdout)
 
     assert faults("keep") < faults("let go") - 10_000
+
+
+def test_the_command_lets_torch_align_large_blocks_to_pages() -> None:
+    code = """
+import contextlib, lora_scripts.cli
+with contextlib.suppress(SystemExit):
+    lora_scripts.cli.main(["--help"])
+import torch
+print([torch.empty(3_000_000).data_ptr() % 4096 for _ in range(5)])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0]"
