@@ -141,9 +141,8 @@ def shortest(config: Config, start: Start) -> Document:
 
 def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch.Tensor, run_dir: Path) -> Proof:
     """The checks of proof.json, with the tokenizer that a server would load from the adapter's folder."""
-    record = next(r for r in inputs.rows.of(TRAINING) if r.source == document.source)
-    fresh = load_tokenizer(run_dir)
-    sent = prompt_of(record, fresh, config.system_prompt)
+    chat_prompt = _chat_prompt(config, inputs, document, run_dir)
+    give_back_freed_memory()  # a tokenizer of 262,144 words takes 0.5 GB
     return prove(
         run_dir,
         lambda: load_model(inputs.base, dtype=inputs.weights, device=inputs.device, quantization=config.quantization),
@@ -151,8 +150,16 @@ def proof_checks(config: Config, inputs: Inputs, document: Document, ours: torch
         ours,
         tolerance=1e-4 if inputs.weights == torch.float32 else 5e-2,
         training_prompt=inputs.tokenizer.decode(document.input_ids[: _learned_from(document)]),
-        chat_prompt=fresh.decode(sent),
+        chat_prompt=chat_prompt,
     )
+
+
+def _chat_prompt(config: Config, inputs: Inputs, document: Document, run_dir: Path) -> str:
+    """What the tokenizer in ``run_dir`` makes of the question of a document."""
+    record = next(r for r in inputs.rows.of(TRAINING) if r.source == document.source)
+    fresh = load_tokenizer(run_dir)
+    prompt: str = fresh.decode(prompt_of(record, fresh, config.system_prompt))
+    return prompt
 
 
 def _learned_from(document: Document) -> int:

@@ -31,19 +31,19 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 2023, arXiv:2305.14314, section 3)."""
 ANSWER_BATCH, ANSWER_LIMIT = 16, 256
 """Questions answered at once, and the longest answer (evaluate/answers.py, assemble/finish.py)."""
-LIBRARIES = {"load": 10 << 20, "train": 80 << 20, "validate": 80 << 20, "answer": 80 << 20, "prove": 90 << 20}
+LIBRARIES = {"load": 10 << 20, "train": 90 << 20, "validate": 90 << 20, "answer": 90 << 20, "prove": 90 << 20}
 """What libraries that are imported on the way take of the machine's memory (bench/memory.py)."""
 JUDGING = 56 << 20
 """What those take that judge answers. Then the heap of the training is still held, since a step keeps what it frees for
 the next (training/allocator.py), so on a CPU they come on top of it."""
-LOGITS_AT_ONCE = 10
-"""Whole logits of one document in the proof: its own, four compared with them, and what comparing leaves behind."""
+LOGITS_AT_ONCE = 6
+"""Whole logits of one document in the proof: four that are compared, what comparing takes, what it leaves behind."""
 CARD_WORKSPACE = 64 << 20
 """cuBLAS' workspaces and the like, which torch counts as allocated; an estimate."""
-SPREAD, SPREAD_CHECKPOINTED = 1.3, 2.0
+SPREAD, SPREAD_CHECKPOINTED, SPREAD_HEAD = 1.2, 1.9, 2
 """Resident memory for a byte that tensors of a step take on a CPU. Steps differ in length, so what one frees does not
-fit the next exactly, and glibc before 2.38 does not reuse an aligned block of the very same size: between 1.2 and 1.4,
-about 2 where every layer's activations are allocated anew (bench/memory.py)."""
+fit the next exactly, and glibc before 2.38 does not reuse an aligned block of the very same size: 1.1 to 1.4, more
+where every layer's activations are allocated anew, and about 2 for the logits, few and large (bench/memory.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,8 @@ def forecast(shape: Shape, work: Work, way: Way) -> Forecast:
     row = shape.vocabulary * (4 if width == 4 else 8)
     final = 2 * shape.hidden * width
     layer = (3 * shape.inner + 4 * shape.hidden + 2 * shape.attended) * width
-    head = row * (3 * work.learned if way.whole_logits else min(work.learned, ROWS))
+    blocks = 1 if way.card else SPREAD_HEAD
+    head = row * (3 * work.learned if way.whole_logits else blocks * min(work.learned, ROWS))
     kept = _kept(shape, work, way) + work.tokens * final
     at_head = head + 2 * work.learned * shape.hidden * 4
     weighing = 3 * shape.adapted_weight * 4

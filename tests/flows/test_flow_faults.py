@@ -244,19 +244,19 @@ def wait_for(there: Callable[[], bool], running: subprocess.Popen[str]) -> None:
 
 def test_ctrl_c_writes_a_checkpoint_and_kill_9_loses_only_what_came_after_one(config: MakeConfig) -> None:
     """One long run: interrupted, killed, then brought to its end, against the same run unbroken."""
-    long = {"max_steps": 200, "eval_ratio": 0, "save_steps": 40, "save_total_limit": 0}
+    long = {"max_steps": 120, "eval_ratio": 0, "save_steps": 20, "save_total_limit": 0}
     file = config(resume_from_checkpoint="auto", **long)
     running = start(file)
-    wait_for(Path("out/checkpoint-40/manifest.json").exists, running)
+    wait_for(Path("out/checkpoint-20/manifest.json").exists, running)
     running.send_signal(signal.SIGINT)
     _out, err = running.communicate(timeout=60)
     assert running.returncode == 1, err
     assert "Traceback" not in err and "resume_from_checkpoint=auto" in err
     step = int(re.search(r"stopped at step (\d+)", err)[1])
-    assert step < 200, "the run was over before the signal"
+    assert step < 120, "the run was over before the signal"
     assert fault_of(Path(f"out/checkpoint-{step}")) == ""
 
-    following = step // 40 * 40 + 40
+    following = step // 20 * 20 + 20
     running = start(file)
     wait_for(Path(f"out/checkpoint-{following}/manifest.json").exists, running)
     running.kill()
@@ -270,7 +270,7 @@ def test_ctrl_c_writes_a_checkpoint_and_kill_9_loses_only_what_came_after_one(co
     unbroken = command("train", config(output_dir="unbroken", **long))
     assert unbroken.code == 0, unbroken.words
     assert digest(Path("out/adapter_model.safetensors")) == digest(Path("unbroken/adapter_model.safetensors"))
-    assert contents(Path("out/checkpoint-200")) == contents(Path("unbroken/checkpoint-200"))
+    assert contents(Path("out/checkpoint-120")) == contents(Path("unbroken/checkpoint-120"))
     assert metrics(Path("out")) == metrics(Path("unbroken"))
 
 
