@@ -26,13 +26,11 @@ class Watch:
         self._rules = read_rules(config.house_rules)
         self._training: TrainingText | None = None
         self._settings = Settings(
-            records=plan.records,
             steps=plan.steps,
             epochs=config.epochs,
             max_steps=config.max_steps,
             learning_rate=config.learning_rate,
             lora_rank=config.lora_rank,
-            lora_alpha=round(config.lora_alpha),
             lora_dropout=config.lora_dropout,
             max_grad_norm=config.max_grad_norm,
         )

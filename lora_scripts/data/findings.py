@@ -302,7 +302,7 @@ class Finder:
     def _size(self) -> Iterator[Finding]:
         real = len(self._sources) - self._synthetic
         if 0 < real < SMALL:
-            lines = advice_lines(real, answer_length=float(np.median(np.array(self._length, np.int64))))
+            lines = advice_lines(real)
             severity, kind = ("warning", "too_few") if real < FEW else ("info", "small_set")
             yield observe(severity, kind, "", count=real, lines=lines)
 

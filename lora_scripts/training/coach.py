@@ -9,7 +9,6 @@ from statistics import median
 
 from lora_scripts.messages import text
 
-FEW_RECORDS = 200  # below so many a smaller rank is part of the remedy
 _AFTER_BEST = 3  # evaluations that must have come since the best one
 _FEWEST = 5  # evaluations, the base's own included, below which nothing is said
 _SURE, _LONG_ENOUGH = 0.02, 8  # share by which the loss must have risen, once so many evaluations are there
@@ -39,15 +38,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What of a run's settings advice is derived from; ``steps`` is the length of the plan, ``records`` train."""
+    """What of a run's settings advice is derived from; ``steps`` is the length of the plan."""
 
-    records: int
     steps: int
     epochs: int
     max_steps: int | None
     learning_rate: float
     lora_rank: int
-    lora_alpha: float
     lora_dropout: float
     max_grad_norm: float = 1.0
 
@@ -164,7 +161,8 @@ def _copying(figures: Sequence[Figures]) -> list[str]:
 
 
 def _less(best: Figures, settings: Settings) -> dict[str, int | float]:
-    """Against over-fitting: stop where it was best, more dropout, for few records a smaller rank."""
+    """Against over-fitting: stop where it was best, more dropout. A smaller rank was no better at its best, only later
+    (docs/advice.md)."""
     changes: dict[str, int | float] = {}
     if settings.max_steps:
         changes["max_steps"] = max(1, best.step)
@@ -174,8 +172,6 @@ def _less(best: Figures, settings: Settings) -> dict[str, int | float]:
         changes["learning_rate"] = settings.learning_rate / 2
     if settings.lora_dropout < 0.1:
         changes["lora_dropout"] = 0.1
-    if settings.records < FEW_RECORDS and settings.lora_rank > 8:
-        changes |= {"lora_rank": settings.lora_rank // 2, "lora_alpha": settings.lora_alpha / 2}
     return changes
 
 
