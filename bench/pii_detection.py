@@ -2,9 +2,9 @@
 
     python bench/pii_detection.py [--count 4000] [--seed 1] [--show 0]
 
-The generator (pii_sentences.py) shares no code with the detectors. A third of its sentences holds nothing personal but
-looks like it: order numbers, amounts, article numbers, dates, hotlines, numbers with one digit wrong. A hit counts when
-type and both ends are right (address: 70 % in common).
+The generator (pii_sentences.py, pii_values.py) shares no code with the detectors. A third of its sentences holds
+nothing personal but looks like it: order numbers, amounts, article numbers, dates, hotlines, numbers with one digit
+wrong. A hit counts when type and both ends are right (address: 70 % in common).
 
 Speed: one process, one thread, the default types; on the generated sentences joined to a text, every one of which
 holds something, and on the same text with the numbers taken out, which is what ordinary text looks like. The last
