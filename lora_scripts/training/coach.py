@@ -161,8 +161,10 @@ def _copying(figures: Sequence[Figures]) -> list[str]:
 
 
 def _less(best: Figures, settings: Settings) -> dict[str, int | float]:
-    """Against over-fitting: stop where it was best, more dropout. A smaller rank was no better at its best, only later
-    (docs/advice.md)."""
+    """Against over-fitting: stop where it was best, more dropout.
+
+    No smaller rank: it was worse at its best, and only later there (docs/advice.md).
+    """
     changes: dict[str, int | float] = {}
     if settings.max_steps:
         changes["max_steps"] = max(1, best.step)

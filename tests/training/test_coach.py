@@ -11,8 +11,7 @@ from lora_scripts.config import Config
 from lora_scripts.training.coach import Figures, Settings, advise, closing, plain
 
 RUN = {
-    "steps": 600, "epochs": 15, "max_steps": None, "learning_rate": 1e-4, "lora_rank": 16,
-    "lora_dropout": 0.05,
+    "steps": 600, "epochs": 15, "max_steps": None, "learning_rate": 1e-4, "lora_rank": 16, "lora_dropout": 0.05,
 }  # fmt: skip
 NOISE = st.sampled_from([0.0, 0.001, 0.003, 0.01])
 SEEDS = st.integers(0, 2**32 - 1)
