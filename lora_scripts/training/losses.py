@@ -32,6 +32,7 @@ class _HeadCrossEntropy(torch.autograd.Function):
             losses.append(losses_R)
             if ctx.needs_input_grad[0]:
                 gradients.append(product(gradient_RV.to(head.weight.dtype), head.weight.t()))
+            del gradient_RV  # or it is held while the next logits are made
         if gradients:
             ctx.gradient_ND = torch.cat(gradients)
         return torch.cat(losses)

@@ -40,10 +40,10 @@ LOGITS_AT_ONCE = 6
 """Whole logits of one document in the proof: four that are compared, what comparing takes, what it leaves behind."""
 CARD_WORKSPACE = 64 << 20
 """cuBLAS' workspaces and the like, which torch counts as allocated; an estimate."""
-SPREAD, SPREAD_CHECKPOINTED, SPREAD_HEAD = 1.2, 1.9, 2
+SPREAD, SPREAD_CHECKPOINTED = 1.2, 1.9
 """Resident memory for a byte that tensors of a step take on a CPU. Steps differ in length, so what one frees does not
 fit the next exactly, and glibc before 2.38 does not reuse an aligned block of the very same size: 1.1 to 1.4, more
-where every layer's activations are allocated anew, and about 2 for the logits, few and large (bench/memory.py)."""
+where every layer's activations are allocated anew (bench/memory.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +276,7 @@ def forecast(shape: Shape, work: Work, way: Way) -> Forecast:
     row = shape.vocabulary * (4 if width == 4 else 8)
     final = 2 * shape.hidden * width
     layer = (3 * shape.inner + 4 * shape.hidden + 2 * shape.attended) * width
-    blocks = 1 if way.card else SPREAD_HEAD
-    head = row * (3 * work.learned if way.whole_logits else blocks * min(work.learned, ROWS))
+    head = row * (3 * work.learned if way.whole_logits else min(work.learned, ROWS))
     kept = _kept(shape, work, way) + work.tokens * final
     at_head = head + 2 * work.learned * shape.hidden * 4
     weighing = 3 * shape.adapted_weight * 4
