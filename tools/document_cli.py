@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HEAD = """<!-- Made from lora_scripts/cli.py by `python tools/document_cli.py > docs/cli.md`. -->
+HEAD = """<!-- Made from lora_scripts/cli/ by `python tools/document_cli.py > docs/cli.md`. -->
 # Commands
 
 `lora-scripts VERB …` after installation; in a checkout `.venv/bin/lora-scripts VERB …`. `python train.py …` is

@@ -71,7 +71,7 @@ print("== heavy", [m for m in ("torch", "transformers", "peft", "numpy", "pandas
 def test_help_speaks_both_languages(monkeypatch):
     for language, words in (("en", "from files to a proven adapter"), ("zh", "从数据文件到经过验证的适配器")):
         monkeypatch.setenv("LORA_SCRIPTS_LANG", language)
-        command = [sys.executable, "-m", "lora_scripts.cli"]
+        command = [sys.executable]
         code = "from lora_scripts.cli import main; main(['train', '--help'])"
         done = subprocess.run([command[0], "-c", code], capture_output=True, text=True, check=True)
         assert words in done.stdout

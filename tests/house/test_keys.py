@@ -6,7 +6,7 @@ from pathlib import Path
 from lora_scripts.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-READERS = [ROOT / "lora_scripts" / "cli.py", *(ROOT / "lora_scripts" / "assemble").glob("*.py")]
+READERS = [p for room in ("cli", "assemble") for p in (ROOT / "lora_scripts" / room).glob("*.py")]
 
 
 def attributes(source: str) -> set[str]:

@@ -62,7 +62,7 @@ def named_keys() -> list[tuple[str, ast.Call, str]]:
 
 def literals(room: str) -> set[str]:
     """Every text literal of a room's code; ``assemble`` and ``cli`` speak for all rooms."""
-    speakers = [p for p in SOURCES if p.relative_to(PACKAGE).parts[0] in (room, "assemble", "cli.py")]
+    speakers = [p for p in SOURCES if p.relative_to(PACKAGE).parts[0] in (room, "assemble", "cli")]
     nodes = (node for path in speakers for node in ast.walk(tree(path)))
     return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 

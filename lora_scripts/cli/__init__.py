@@ -1,0 +1,58 @@
+"""The command `lora-scripts`: one function a verb — read, call, print. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from lora_scripts.cli import adapters, bases, rows, serving, training
+from lora_scripts.cli.verbs import app
+from lora_scripts.errors import LoraScriptsError
+from lora_scripts.messages import text
+
+__all__ = ["app", "main"]
+REGISTERED = (training, rows, serving, adapters, bases)  # their import names the verbs
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    """Run a command; what is not a bug of ours becomes words and an exit code."""
+    try:
+        call()
+    except LoraScriptsError as error:
+        rank = os.environ.get("RANK", "0") if os.environ.get("WORLD_SIZE", "1") != "1" else "0"
+        if rank != "0":  # the first rank tells what it sees too
+            from lora_scripts.training.parallel import wait_to_be_ended
+
+            wait_to_be_ended(error.exit_code)
+            print(f"rank {rank}:", file=sys.stderr)
+        print(str(error), file=sys.stderr)
+        return error.exit_code
+    except SystemExit as ended:
+        # typer ends with 130 at Ctrl-C; here a stopped run is a failed one
+        return 1 if ended.code == 130 else int(ended.code or 0)
+    except KeyboardInterrupt:
+        print(text("cli.interrupted"), file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if not error.filename and not error.errno:
+            raise
+        print(text("cli.system", where=error.filename or "", reason=error.strerror or error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: large blocks on page borders fragment the heap less
+    os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")
+    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))

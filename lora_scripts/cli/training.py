@@ -1,0 +1,100 @@
+"""`train`, `sweep`, `eval`, `schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_scripts.cli.verbs import Overrides, app, say, stderr_console, teller
+from lora_scripts.errors import UsageError
+from lora_scripts.messages import text
+
+
+@app.command(help=text("cli.train"))
+def train(
+    words: Annotated[list[str] | None, typer.Argument(metavar="CONFIG [KEY=VALUE]...", help=text("cli.words"))] = None,
+    config: Annotated[Path | None, typer.Option(help=text("cli.config"))] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=text("cli.dry_run"))] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=text("cli.strict"))] = False,
+) -> None:
+    from lora_scripts.config import dump_config, load_config
+
+    given = list(words or [])
+    path = config or (Path(given.pop(0)) if given else None)
+    if path is None:
+        raise UsageError("cli.no_config")
+    loaded = load_config(path, given)
+    console = stderr_console()
+    from lora_scripts.assemble.finish import result_lines
+    from lora_scripts.assemble.run import look, train_run
+
+    if dry_run:
+        say(dump_config(loaded.config))
+        planned = look(loaded, console, strict=strict)
+        say(text("run.dry_run") if planned else text("run.already_finished", folder=loaded.config.output_dir))
+        return
+    outcome = train_run(loaded, console, strict=strict)
+    if outcome is None:
+        say(text("run.already_finished", folder=loaded.config.output_dir))
+        return
+    for line in result_lines(outcome):
+        say(line)
+
+
+@app.command("eval", help=text("cli.eval"))
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="CONFIG_OR_RUN", help=text("cli.eval_run"))],
+    as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
+    from_sheet: Annotated[Path | None, typer.Option(metavar="FILE", help=text("cli.from_sheet"))] = None,
+    output: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help=text("cli.sheet_output"))] = None,
+) -> None:
+    if from_sheet or output:
+        if not (from_sheet and output):
+            raise UsageError("cli.sheet_and_output")
+        from lora_scripts.assemble.evaluation import write_preferences
+
+        for line in write_preferences(from_sheet, output):
+            say(line)
+        return
+    from lora_scripts.assemble.compare import evaluation_lines
+    from lora_scripts.assemble.evaluation import evaluate_run
+
+    evaluation = evaluate_run(run)
+    if as_json:
+        say(json.dumps(evaluation, ensure_ascii=False))
+        return
+    for line in evaluation_lines(evaluation):
+        say(line)
+
+
+@app.command(help=text("cli.sweep"))
+def sweep(
+    config: Annotated[Path, typer.Argument(help=text("cli.config"))],
+    overrides: Overrides = None,
+    trials: Annotated[int, typer.Option(min=1, help=text("cli.trials"))] = 12,
+    output: Annotated[Path | None, typer.Option(help=text("cli.sweep_output"))] = None,
+) -> None:
+    from lora_scripts.assemble.sweep import sweep as search
+    from lora_scripts.assemble.sweep import sweep_lines
+    from lora_scripts.config import load_config
+
+    result = search(
+        load_config(config, overrides or []),
+        trials=trials,
+        folder=output,
+        say=teller(),
+    )
+    for line in sweep_lines(result):
+        say(line)
+    if result.interrupted:
+        raise typer.Exit(1)
+
+
+@app.command(help=text("cli.schema"))
+def schema() -> None:
+    from lora_scripts.config.document import json_schema
+
+    say(json.dumps(json_schema(), indent=1, ensure_ascii=False))
