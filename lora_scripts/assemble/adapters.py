@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_scripts.adapters.combine import combined_card
 from lora_scripts.adapters.files import WEIGHTS_FILE, find_weights, read_adapter, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card
 from lora_scripts.adapters.rank import ModuleRank, Shrunk, effective_ranks, shrink
@@ -77,15 +79,14 @@ def shrink_adapter(
         UsageError: ``target`` exists, or neither limit is below what the adapter has.
         ModelError: The adapter cannot be read.
     """
-    if target.exists():
-        raise UsageError("rank.target_exists", where=target)
+    refuse_existing(target)
     if energy is not None and not 0 < energy < 1:
         raise UsageError("rank.bad_energy", energy=energy)
     weights = find_weights(run_or_folder)
     config, tensors = read_adapter(run_or_folder)
     ranks = effective_ranks(tensors, config)
     if not ranks:
-        raise UsageError("rank.no_rank", where=run_or_folder, method=_method(config))
+        raise UsageError("rank.no_rank", where=run_or_folder, method=method_of(config))
     before = max(found.rank for found in ranks.values())
     if energy is None and not 1 <= (rank or 0) < before:
         raise UsageError("rank.not_lower", where=run_or_folder, rank=before)
@@ -93,17 +94,33 @@ def shrink_adapter(
     if all(kept == ranks[module].rank for module, kept in shrunk.ranks.items()):
         raise UsageError("rank.not_lower", where=run_or_folder, rank=before)
     losses = _measure(weights.parent, tensors, shrunk) if measure else Losses(note=text("rank.not_asked"))
+    with appearing(target) as fresh:
+        _write(fresh, weights, shrunk, _told(ranks, shrunk, losses), target.name)
+        return _result(target, weights, fresh / WEIGHTS_FILE, ranks, shrunk, losses)
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``target`` when all went well, and is gone where something did not."""
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
-        _write(fresh, weights, shrunk, _told(ranks, shrunk, losses), target.name)
-        result = _result(target, weights, fresh / WEIGHTS_FILE, ranks, shrunk, losses)
+        yield fresh
         fresh.rename(target)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    return result
+
+
+def refuse_existing(target: Path) -> None:
+    """Nothing is overwritten.
+
+    Raises:
+        UsageError: ``target`` exists.
+    """
+    if target.exists():
+        raise UsageError("rank.target_exists", where=target)
 
 
 def _result(
@@ -142,11 +159,9 @@ def _told(ranks: Mapping[str, ModuleRank], shrunk: Shrunk, losses: Losses) -> di
 
 def _write(folder: Path, weights: Path, shrunk: Shrunk, told: dict[str, Any], name: str) -> None:
     write_adapter(folder, shrunk.tensors, json.dumps(shrunk.config, indent=2, sort_keys=True) + "\n")
-    for file in TOKENIZER_FILES:
-        if (weights.parent / file).is_file():
-            shutil.copyfile(weights.parent / file, folder / file)
+    copy_tokenizer(weights.parent, folder)
     origin = {"path": str(weights.parent), "weights_sha256": sha256_of(weights), **told}
-    record = _provenance(weights.parent)
+    record = provenance_of(weights.parent)
     if not record:
         write_json(folder / PROVENANCE, {"name": name, "shrunk_from": origin})
         return
@@ -159,10 +174,19 @@ def _write(folder: Path, weights: Path, shrunk: Shrunk, told: dict[str, Any], na
         record["plan"] = {**record["plan"], "trainable_parameters": values}
     record["shrunk_from"] = origin
     write_json(folder / PROVENANCE, record)
-    (folder / "README.md").write_text(card(record), encoding="utf-8")
+    words = combined_card(record) if "combined_from" in record else card(record)
+    (folder / "README.md").write_text(words, encoding="utf-8")
 
 
-def _provenance(folder: Path) -> dict[str, Any]:
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy the tokenizer and its chat template from one adapter's folder into another, where they are there."""
+    for file in TOKENIZER_FILES:
+        if (source / file).is_file():
+            shutil.copyfile(source / file, target / file)
+
+
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """The content of provenance.json in ``folder``; empty where there is none that can be read."""
     try:
         found = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -193,7 +217,7 @@ def _measure(run_dir: Path, tensors: Mapping[str, Tensor], shrunk: Shrunk) -> Lo
         after = loss()
     except LoraScriptsError as e:
         return Losses(note=text("rank.not_measured", reason=e.problems[0]))
-    known = _provenance(run_dir).get("fingerprints", {})
+    known = provenance_of(run_dir).get("fingerprints", {})
     changed = [name for name in ("base", "data") if known.get(name) != inputs.fingerprints[name]]
     note = text("rank.changed", names=", ".join(changed)) if changed else ""
     return Losses(base, before, after, note)
@@ -211,8 +235,8 @@ def _padded(shrunk: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[s
 def shrink_lines(result: ShrinkResult) -> list[str]:
     """What the user reads after ``shrink_adapter``."""
     lines = [
-        text("rank.shrunk", before=result.rank_before, after=result.rank_after, old=_size(result.bytes_before),
-             new=_size(result.bytes_after)),
+        text("rank.shrunk", before=result.rank_before, after=result.rank_after, old=size_words(result.bytes_before),
+             new=size_words(result.bytes_after)),
         text("rank.error", error=result.error * 100, module=result.worst[0], worst=result.worst[1] * 100),
     ]  # fmt: skip
     losses = result.losses
@@ -275,16 +299,16 @@ def inspect_adapter(path: Path) -> list[str]:
     modules = sorted({name.removeprefix("base_model.model.").rpartition(".lora_")[0] or name for name in tensors})
     kinds = sorted({module.removesuffix(".ia3_l").rpartition(".")[2] for module in modules})
     values = sum(tensor.numel() for tensor in tensors.values())
-    lines = [text("rank.method", method=_method(config), layers=len(modules), kinds=", ".join(kinds))]
+    lines = [text("rank.method", method=method_of(config), layers=len(modules), kinds=", ".join(kinds))]
     if "r" in config:
         lines.append(text("rank.settings", rank=config["r"], alpha=config["lora_alpha"]))
     dtypes = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}))
-    lines.append(text("rank.size", size=_size(weights.stat().st_size), values=values, dtypes=dtypes))
+    lines.append(text("rank.size", size=size_words(weights.stat().st_size), values=values, dtypes=dtypes))
     return [*lines, *rank_lines(tensors, config), *_origin_lines(weights, config)]
 
 
 def _origin_lines(weights: Path, config: Mapping[str, Any]) -> list[str]:
-    record = _provenance(weights.parent)
+    record = provenance_of(weights.parent)
     base = record.get("base", {}).get("path") or config.get("base_model_name_or_path") or "-"
     lines = [text("rank.base", path=base)]
     if not record:
@@ -295,16 +319,20 @@ def _origin_lines(weights: Path, config: Mapping[str, Any]) -> list[str]:
     lines += [f"{name}: {value}" for name, value in record.get("result", {}).items()]
     if record.get("weights_sha256") not in (None, sha256_of(weights)):
         lines.append(text("rank.other_weights"))
+    for part in record.get("combined_from", []):
+        lines.append(text("combine.from", path=part["path"], weight=part["weight"]))
     if origin := record.get("shrunk_from"):
         lines.append(text("rank.from", path=origin["path"], rank=origin["rank"], error=origin["relative error"] * 100))
     return lines
 
 
-def _method(config: Mapping[str, Any]) -> str:
+def method_of(config: Mapping[str, Any]) -> str:
+    """The method of an adapter by its adapter_config.json: lora, rslora, dora, ia3."""
     if config.get("peft_type") != "LORA":
         return str(config.get("peft_type", "-")).lower()
     return "dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora"
 
 
-def _size(count: int) -> str:
+def size_words(count: int) -> str:
+    """A number of bytes to read."""
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
