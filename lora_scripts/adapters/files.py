@@ -182,7 +182,8 @@ def _plain(key: str) -> str:
     return key.removeprefix("^").replace(r"\.", ".")
 
 
-def _parts(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def parts_by_module(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors under their PEFT names as full module name → part (``lora_A.weight``, ``ia3_l`` …) → tensor."""
     modules: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if matched := _TENSOR_NAME.match(name):
@@ -196,7 +197,7 @@ def _check_tensors(weights: Path, config: Mapping[str, Any], tensors: Mapping[st
             raise ModelError("adapters.keys_differ", where=weights, names=name)
         if not torch.isfinite(value).all():
             raise ModelError("adapters.not_finite", where=weights, names=name)
-    modules = _parts(tensors)
+    modules = parts_by_module(tensors)
     lora = config["peft_type"] == "LORA"
     ranks = {config["r"], *(config.get("rank_pattern") or {}).values()} if lora else set()
     for module, parts in modules.items():
@@ -234,7 +235,7 @@ def load_adapter(
         ModelError: The adapter cannot be read, has no place in this model, or cannot be weighed or stacked so.
     """
     config, tensors = read_adapter(file_or_dir)
-    modules = _parts(tensors)
+    modules = parts_by_module(tensors)
     _check_stack(model, config, weight, file_or_dir)
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     known = {name.replace(".base_layer", "") for name, _ in base.named_modules()}
@@ -297,6 +298,12 @@ def _lora_config(config: Mapping[str, Any], modules: Modules) -> PeftConfig:
         task_type="CAUSAL_LM",
         inference_mode=True,
     )
+
+
+def scaling_of(config: Mapping[str, Any], module: str, rank: int) -> float:
+    """What BA is multiplied by in one module: alpha / r, of rsLoRA alpha / √r."""
+    alpha = _alpha(config, module)
+    return float(alpha / rank**0.5) if config.get("use_rslora") else alpha / rank
 
 
 def _alpha(config: Mapping[str, Any], module: str) -> float:

@@ -1,0 +1,188 @@
+"""Adapters that act on some rows of a batch only.
+
+The tokens of several requests lie end to end in one batch. Each linear layer of the base computes all rows at once;
+then each adapter adds its part to the rows of its requests alone. So one batch mixes any adapters and stacks, and none of
+them is ever merged, switched or copied. Shapes: T rows of the batch, I inner and O outer features, R rank.
+
+The order inside a stack does not matter for LoRA: every adapter reads the layer's input. DoRA rescales the base's output
+and comes first, IA3 multiplies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+Rows = slice | Tensor
+"""Rows of a batch: a slice where they lie together, else their int64 indices."""
+
+
+class Part(Protocol):
+    """What an adapter does to one layer."""
+
+    nbytes: int
+
+    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
+        """Change ``rows`` of the layer's output in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """LoRA: adds ``weight`` · x A B to the rows, the scale folded into B. ``a_IR`` [I, R] and ``b_RO`` [R, O]."""
+
+    a_IR: Tensor
+    b_RO: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        return self.a_IR.nbytes + self.b_RO.nbytes
+
+    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
+        """Add the product of these rows."""
+        low_TR = x_TI[rows] @ self.a_IR
+        if isinstance(rows, slice):
+            y_TO[rows].addmm_(low_TR, self.b_RO, alpha=weight)
+        else:
+            y_TO.index_add_(0, rows, low_TR @ self.b_RO, alpha=weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Directed:
+    """DoRA (Liu et al. 2024): the weight of length ``m`` in the direction of W + sBA, by rows of the weight.
+
+    ``magnitude_O`` is m / ‖W + sBA‖, computed once where the adapter is loaded; the base's bias is not rescaled.
+    """
+
+    low_rank: LowRank
+    magnitude_O: Tensor
+    bias_O: Tensor | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its own tensors."""
+        return self.low_rank.nbytes + self.magnitude_O.nbytes
+
+    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
+        """Rescale these rows; ``weight`` is 1."""
+        y = y_TO[rows].clone()
+        y += (x_TI[rows] @ self.low_rank.a_IR) @ self.low_rank.b_RO
+        if self.bias_O is not None:
+            y = (y - self.bias_O) * self.magnitude_O + self.bias_O
+        else:
+            y *= self.magnitude_O
+        y_TO[rows] = y
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """IA3: one factor for each outer feature."""
+
+    factors_O: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its own tensors."""
+        return self.factors_O.nbytes
+
+    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
+        """Multiply these rows by 1 + ``weight`` · (factor - 1)."""
+        y_TO[rows] = y_TO[rows] * (1 + weight * (self.factors_O - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class InnerFactors:
+    """IA3 of a feed-forward layer: one factor for each inner feature, before the layer."""
+
+    factors_I: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its own tensors."""
+        return self.factors_I.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows on which one adapter acts with one weight; ``parts`` by full module name."""
+
+    rows: Rows
+    parts: Mapping[str, Any]
+    weight: float
+
+
+@dataclass(slots=True, eq=False)
+class Layout:
+    """What acts on the rows of the batch that goes through the model now; empty for the base alone.
+
+    ``rows_seen``, where set, notes how many rows came to each module, which ``modules_by_row`` uses.
+    """
+
+    segments: Sequence[Segment] = ()
+    rows_seen: dict[str, int] | None = field(default=None)
+
+
+def attach(model: PreTrainedModel) -> Layout:
+    """Let segments act on every linear layer of ``model``. Without segments a layer is called as before."""
+    layout = Layout()
+    for name, module in model.named_modules():
+        if is_linear(module):
+            module.forward = partial(_forward, layout, name, module.forward)
+    return layout
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether an adapter can act on this module: a linear layer, quantised ones and GPT-2's among them."""
+    return isinstance(module, nn.Linear | Conv1D)
+
+
+def _forward(layout: Layout, name: str, forward: Any, x: Tensor) -> Tensor:
+    if not layout.segments:
+        if layout.rows_seen is not None:
+            layout.rows_seen[name] = x.numel() // x.shape[-1]
+        y: Tensor = forward(x)
+        return y
+    x_TI = x.reshape(-1, x.shape[-1])
+    acting = [(part, s) for s in layout.segments if (part := s.parts.get(name)) is not None]
+    inner = [(part, s) for part, s in acting if isinstance(part, InnerFactors)]
+    if inner:
+        x_TI = x_TI.clone()
+        for part, segment in inner:
+            x_TI[segment.rows] = x_TI[segment.rows] * (1 + segment.weight * (part.factors_I - 1))
+        x = x_TI.view_as(x)
+    y = forward(x)
+    y_TO = y.view(-1, y.shape[-1])
+    for part, segment in acting:
+        if not isinstance(part, InnerFactors):
+            part.act(x_TI, y_TO, segment.rows, segment.weight)
+    return y
+
+
+def segments_of(adapted: Sequence[tuple[int, int, Sequence[tuple[Any, float]]]], device: torch.device) -> list[Segment]:
+    """The segments of a batch from its requests in order of their rows: (first row, rows, (adapter, weight) pairs).
+
+    Rows of one adapter and weight go together. Inside a request DoRA and IA3 keep their place; they come before LoRA.
+    """
+    together: dict[tuple[int, float], tuple[Any, list[tuple[int, int]]]] = {}
+    for first, count, pairs in adapted:
+        for adapter, weight in pairs:
+            together.setdefault((id(adapter), weight), (adapter, []))[1].append((first, count))
+    ordered = sorted(together.items(), key=lambda entry: not entry[1][0].comes_first)
+    return [Segment(_rows(spans, device), adapter.parts, weight) for (_, weight), (adapter, spans) in ordered]
+
+
+def _rows(spans: Sequence[tuple[int, int]], device: torch.device) -> Rows:
+    """Spans of rows as one slice, where they follow each other, else as indices."""
+    first, end = spans[0][0], sum(spans[0])
+    for begin, count in spans[1:]:
+        if begin != end:
+            return torch.cat([torch.arange(b, b + n) for b, n in spans]).to(device)
+        end = begin + count
+    return slice(first, end)
