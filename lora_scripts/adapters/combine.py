@@ -14,16 +14,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.utils.other import get_pattern_key
 from torch import Tensor
 
-from lora_scripts.adapters.files import LARGEST_RANK
+from lora_scripts.adapters.files import LARGEST_RANK, parts_by_module, scaling_of
 from lora_scripts.errors import ModelError
 
-OVERLAP_WARNS = 0.25
+OVERLAP_WARNS = 0.1
 """From here on two adapters are told to overlap; adapters of different subjects stay far below (docs/routing.md)."""
-
-_PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +38,11 @@ Layers = Mapping[str, Layer]
 
 def layers_of(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Layer]:
     """The layers of a LoRA or rsLoRA adapter as ``files.read_adapter`` gives it; of DoRA the BA part, of IA3 none."""
-    alphas: Mapping[str, float] = config.get("alpha_pattern") or {}
     found = {}
-    for name, a in tensors.items():
-        if name.endswith(_A):
-            module = name.removeprefix(_PREFIX).removesuffix(_A)
-            alpha = float(alphas.get(get_pattern_key(alphas.keys(), module), config["lora_alpha"]))
-            divisor = math.sqrt(a.shape[0]) if config.get("use_rslora") else a.shape[0]
-            found[module] = Layer(a, tensors[name.removesuffix(_A) + _B], alpha / divisor)
+    for module, parts in parts_by_module(tensors).items():
+        if "lora_A.weight" in parts:
+            a = parts["lora_A.weight"]
+            found[module] = Layer(a, parts["lora_B.weight"], scaling_of(config, module, a.shape[0]))
     return found
 
 
@@ -95,7 +89,8 @@ def as_peft(layers: Layers, *, base: str, fan_in_fan_out: bool = False) -> tuple
     ).to_dict()
     tensors = {}
     for module, layer in sorted(layers.items()):
-        tensors[f"{_PREFIX}{module}{_A}"], tensors[f"{_PREFIX}{module}{_B}"] = layer.a, layer.b
+        tensors[f"base_model.model.{module}.lora_A.weight"] = layer.a
+        tensors[f"base_model.model.{module}.lora_B.weight"] = layer.b
     return tensors, {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
 
 
