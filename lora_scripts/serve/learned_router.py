@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from operator import itemgetter
+from itertools import product
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -204,7 +204,8 @@ def _limits(one: int, held: Sequence[Held]) -> tuple[float, float, float]:
     """(gain, cosine, lead): the limits of adapter ``one`` that keep most of its questions and take fewest of others'.
 
     What it takes counts by its worst kind: everyday questions, those of each other adapter, and those of each other
-    adapter to a router that does not know them. Where nothing is gained it is never chosen.
+    adapter to a router that does not know them. Where nothing is gained it is never chosen. Of limits that are
+    equally good those in the middle are taken.
     """
     count = held[0][0][0].shape[1]
     known = [np.concatenate([scores[at] for scores, _ in held]) for at in range(count)]
@@ -212,13 +213,14 @@ def _limits(one: int, held: Sequence[Held]) -> tuple[float, float, float]:
     own = _taken(known[one], one)
     others = [(WRONG_COSTS, _taken(known[at], one)) for at in range(count) if at != one]
     others += [(STRANGE_COSTS, _taken(strange[at], one)) for at in range(count - 1) if at != one]
-    best = (0.0, np.inf, np.inf)
-    for cosine in _steps(own[:, 0]):
-        for lead in _steps(own[:, 1]):
-            kept = _share(own, cosine, lead)
-            taken = max(cost * _share(other, cosine, lead) for cost, other in others)
-            best = max(best, (kept - taken, float(cosine), float(lead)), key=itemgetter(0))
-    return best
+    best, tied = 0.0, [(np.inf, np.inf)]
+    for cosine, lead in product(_steps(own[:, 0]), _steps(own[:, 1])):
+        taken = max(cost * _share(other, cosine, lead) for cost, other in others)
+        gain = _share(own, cosine, lead) - taken
+        if gain >= best:
+            tied = [*(tied if gain == best else []), (float(cosine), float(lead))]
+            best = gain
+    return best, *sorted(tied, key=sum)[len(tied) // 2]
 
 
 def _share(taken: Floats, cosine: float, lead: float) -> float:
@@ -232,10 +234,12 @@ def _taken(scores: Floats, one: int) -> Floats:
 
 
 def _steps(values: Floats) -> Floats:
-    """Limits worth trying: 0 and quantiles of what would be kept."""
+    """Limits worth trying: below all that would be kept, and quantiles of it."""
     found = values[values >= 0]
-    tried = np.quantile(found, np.linspace(0, 0.9, 31)) if len(found) else found
-    return np.unique(np.append(tried, 0.0)).astype(np.float32)
+    if not len(found):
+        return np.zeros(1, np.float32)
+    below = np.linspace(0, found.min(), 5)
+    return np.unique(np.append(below, np.quantile(found, np.linspace(0, 0.9, 31)))).astype(np.float32)
 
 
 def _confusion(test: Held, cosines: Floats, leads: Floats) -> Ints:
