@@ -79,6 +79,38 @@ GENERAL = """
 现在几点了？
 你好，在吗？
 谢谢你的帮助。
+我家的小狗最近总是半夜叫，邻居都来提意见了，我该怎么办？
+我儿子上三年级了，写作业特别慢，每天都要拖到十点，有什么好办法吗？
+我想换一台笔记本电脑，平时主要写文档和看视频，买哪一款比较合适？
+我和男朋友异地两年了，最近总是吵架，还要不要坚持下去？
+我家阳台上的茉莉花叶子发黄，是不是水浇多了？
+我刚学会开车，一上高架就紧张，怎么才能放松下来？
+请问老师，我的孩子不爱吃蔬菜，怎么引导比较好？
+我想自学日语，每天只有一个小时，应该怎么安排？
+我家洗衣机甩干的时候声音特别大，是哪里出了问题？
+我明年要高考了，数学一直上不去，现在补还来得及吗？
+我们打算国庆节带老人去海边，有哪些地方不太挤？
+我爷爷喜欢拍照，手机总提示内存不足，怎么清理？
+我想给妈妈买一条围巾，她五十多岁，什么颜色好？
+我室友每天打游戏到很晚，我该怎么跟他说？
+我新买的房子朝北，客厅很暗，怎么布置能亮一些？
+我养的金鱼浮在水面上不动，需要换水吗？
+我第一次做蛋糕总是塌下去，是哪一步做错了？
+我女儿想学跳舞，几岁开始比较好？
+我最近想减少看手机的时间，有什么好习惯可以培养？
+我写的论文引言太长了，怎么改得精炼一些？
+您好，我想问一下去机场坐地铁要多长时间？
+你好，我的快递三天没有更新了，怎么回事？
+我家冰箱里总有一股味道，用什么办法能去掉？
+我想参加马拉松，一个月之前要怎么准备？
+我同学约我去爬山，需要带哪些东西？
+我的头发又细又软，剪什么发型好看？
+我想知道这首诗表达了作者怎样的感情？
+我家孩子问我月亮为什么跟着人走，我怎么回答？
+我刚搬到新城市，一个朋友也没有，怎么认识新的人？
+我的电动车冬天跑不远，是不是电池坏了？
+公司年会让我表演节目，我什么都不会，选什么好？
+我下周要给客户做汇报，幻灯片怎么做才清楚？
 What is the weather like today?
 Write a short poem about the sea.
 How do I bake chocolate chip cookies?
@@ -121,4 +153,12 @@ Name three synonyms for happy.
 What time is it now?
 Hello, are you there?
 Thank you for your help.
+My dog keeps barking at night and the neighbours complain. What should I do?
+I want to buy a new laptop for writing and watching videos. Which one should I get?
+My son is slow with his homework. Is there a good way to help him?
+I just moved to a new city and know nobody. How do I meet people?
+The leaves of my jasmine turn yellow. Am I watering it too much?
+My cake always falls in the middle. What did I do wrong?
+I have to give a talk next week. How do I make clear slides?
+I would like to run a marathon. How should I prepare?
 """.strip().split("\n")

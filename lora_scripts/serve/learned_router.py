@@ -35,6 +35,7 @@ FEWEST_QUESTIONS = 10
 MOST_QUESTIONS = 2000  # of one adapter
 GROUPS = (1, 4, 16)  # centroids of an adapter that are tried
 QUESTIONS_A_GROUP = 8  # on average, at least
+LANGUAGES = 2  # centroids of everyday questions, which are Chinese and English
 WRONG_COSTS = 2.0  # a question sent to the wrong adapter, against one that is left to the base
 STRANGE_COSTS = 1.0  # a question that no adapter knows
 FOLDS = 5
@@ -117,7 +118,8 @@ class Measured:
     def wrong(self) -> float:
         """Share of questions sent to another adapter, each adapter counting the same."""
         asked = self.confusion[: len(self.names)]
-        return 1 - self.accuracy - float((asked[:, -1] / asked.sum(axis=1)).mean())
+        elsewhere = asked[:, :-1].sum(axis=1) - asked.diagonal()
+        return float((elsewhere / asked.sum(axis=1)).mean())
 
     def left(self, row: int) -> float:
         """Share of the questions of a row that was left to the base."""
@@ -168,11 +170,11 @@ def _told_apart(questions: Sequence[Sequence[str]]) -> tuple[list[list[str]], in
 
 
 def _model(counts: Sequence[Sequence[Counter[int]]], groups: int) -> tuple[Floats, Ints, Floats]:
-    """Centroids, owners, idf; everyday questions, the last, have one centroid."""
+    """Centroids, owners, idf; everyday questions are the last."""
     idf = inverse_frequencies(counts)
     found = []
     for one, own in enumerate(counts):
-        most = max(1, min(groups, len(own) // QUESTIONS_A_GROUP)) if one < len(counts) - 1 else 1
+        most = max(1, min(groups, len(own) // QUESTIONS_A_GROUP)) if one < len(counts) - 1 else LANGUAGES
         found.append(centroids(vectors(own, idf), most))
     owners = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
     return np.concatenate(found), owners, idf

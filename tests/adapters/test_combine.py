@@ -147,6 +147,7 @@ def test_transposed_layers_combine_too(tmp_path: Path) -> None:
         (layers_of(*reversed(read_adapter(place))), weight) for place, weight in zip(places, (0.5, -2), strict=True)
     ]
     whole = written(parts, tmp_path / "whole", fan_in_fan_out=True)
+    assert read_adapter(whole)[0]["fan_in_fan_out"] is True, "peft corrects it with a warning, others do not"
     stacked = load_adapter(load_adapter(copy.deepcopy(gpt2), places[0], weight=0.5), places[1], weight=-2)
     combined = PeftModel.from_pretrained(copy.deepcopy(gpt2), str(whole)).eval()
     assert torch.allclose(logits(combined), logits(stacked), atol=1e-5)

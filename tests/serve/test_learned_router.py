@@ -98,6 +98,7 @@ def test_questions_of_two_adapters_are_told_and_belong_to_neither():
     assert measured.shared == 2 and "2 questions are in the data of more than one" in "\n".join(
         measured_lines(measured)
     )
+    assert measured.confusion[:2].sum(axis=1).tolist() == [11, 11], "a fifth of 54, not of 56"
     _, alike = learn({"a": QUESTIONS["law"], "b": list(QUESTIONS["law"])})
     assert alike.shared == 54 and alike.wrong < 0.1
 
