@@ -1,12 +1,14 @@
-"""`chat`."""
+"""`chat`, `serve`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import app, say, stderr_console
+from lora_scripts.cli.verbs import app, say, stderr_console, teller
+from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
 
@@ -28,3 +30,36 @@ def chat(
         say(partner.reply([("user", prompt)]))
         return
     converse(partner, input, say)
+
+
+@app.command(help=text("cli.serve"))
+def serve(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help=text("cli.serve_config"))] = None,
+    base_model: Annotated[str | None, typer.Option(help=text("cli.serve_base"))] = None,
+    adapter: Annotated[list[str] | None, typer.Option(metavar="NAME=DIR", help=text("cli.serve_adapter"))] = None,
+    adapter_root: Annotated[str | None, typer.Option(help=text("cli.adapter_root"))] = None,
+    host: Annotated[str | None, typer.Option(help=text("cli.host"))] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help=text("cli.port"))] = None,
+    device: Annotated[str | None, typer.Option(help=text("cli.device"))] = None,
+    engine: Annotated[str | None, typer.Option(help=text("cli.engine"))] = None,
+) -> None:
+    from lora_scripts.config.serving import load_serve_config
+
+    named = [word.partition("=") for word in adapter or []]
+    if wrong := next(("".join(parts) for parts in named if not (parts[0] and parts[2])), None):
+        raise UsageError("cli.bad_adapter", where=wrong)
+    given = {
+        "base_model": base_model,
+        "adapters": {name: path for name, _, path in named},
+        "adapter_root": adapter_root,
+        "host": host,
+        "port": port,
+        "device": device,
+        "engine": engine,
+    }
+    loaded = load_serve_config(config, given)
+    from lora_scripts.assemble.listen import run_server
+    from lora_scripts.assemble.serving import open_server
+
+    tell = teller()
+    run_server(open_server(loaded, tell), tell)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -20,6 +20,7 @@ from lora_scripts.messages import text
 
 # tasks that a later version serves; said plainly instead of as a misspelling
 NOT_YET = ("image-generation", "text-to-image")
+CLIENT_KEYS = ("key", "sha256", "adapters", "requests_per_minute", "tokens_per_minute", "concurrent_requests")
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _BOUND = {"Ge": ("ge", "{} ≤ "), "Gt": ("gt", "{} < "), "Le": ("le", " ≤ {}"), "Lt": ("lt", " < {}")}
 
@@ -76,16 +77,20 @@ def _rules(key: FieldInfo) -> list[Any]:
     return [*key.metadata, *(rule for part in inner for rule in part.__metadata__)]
 
 
-def explain(error: ValidationError, entries: Mapping[str, Entry], name: str) -> list[Problem]:
+def explain(
+    error: ValidationError, entries: Mapping[str, Entry], name: str, model: type[BaseModel] = Config
+) -> list[Problem]:
     """One problem for each finding, at the line of its key; a missing key is reported at the file ``name``."""
     told: dict[tuple[str, ...], Problem] = {}
     for finding in error.errors(include_url=False):
         path = tuple(str(part) for part in finding["loc"] if part != "[key]")
-        told.setdefault(path, _explain(finding, path, entries, name))
+        told.setdefault(path, _explain(finding, path, entries, name, model))
     return list(told.values())
 
 
-def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str, Entry], name: str) -> Problem:
+def _explain(
+    finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str, Entry], name: str, model: type[BaseModel]
+) -> Problem:
     key, kind = path[0], finding["type"]
     if kind == "missing":
         return problem("config.missing", where=name, name=key)
@@ -93,10 +98,10 @@ def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str,
     where = entry.lines.get(path[:2], entry.where) if len(path) > 1 else entry.where
     written = entry.key
     if kind == "extra_forbidden" and len(path) > 1:
-        choices = ", ".join(AnswerRules.__annotations__)
-        return problem("config.inner_key", where, name=written, inner=path[1], choices=choices)
+        choices = ", ".join(AnswerRules.__annotations__ if key == "answer_rules" else CLIENT_KEYS)
+        return problem("config.inner_key", where, name=written, inner=path[-1], choices=choices)
     if kind == "extra_forbidden":
-        near = nearest(key, [*Config.model_fields, *ALIASES, *SWITCHES])
+        near = nearest(key, [*model.model_fields, *((*ALIASES, *SWITCHES) if model is Config else ())])
         if near:
             return problem("config.unknown_near", where, name=written, near=near)
         return problem("config.unknown", where, name=written)
@@ -105,7 +110,7 @@ def _explain(finding: ErrorDetails, path: tuple[str, ...], entries: Mapping[str,
         return problem("config.inner_key", where, name=written, inner=path[1], choices=", ".join(known))
     if len(path) > 1 and not path[1].isdigit():
         written = f"{written}.{path[1]}"
-    return _value_problem(finding, where, written, Config.model_fields[key], inner=len(path) > 1)
+    return _value_problem(finding, where, written, model.model_fields[key], inner=len(path) > 1)
 
 
 def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldInfo, inner: bool) -> Problem:

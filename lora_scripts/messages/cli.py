@@ -140,4 +140,27 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请写：lora-scripts eval RUN --from-sheet RUN/eval.md --output preferences.jsonl",
     ),
     "preferences_in": ("{count} preferences in {path}", "{count} 条偏好数据已写入 {path}"),
+    # serve
+    "serve": (
+        "Serve one base model and its adapters over HTTP, with OpenAI's routes.",
+        "通过 HTTP（OpenAI 接口）提供一个基础模型及其适配器。",
+    ),
+    "serve_config": ("serve.yaml, see docs/serving.md", "serve.yaml，见 docs/serving.md"),
+    "serve_base": ("folder of the base model", "基础模型所在的文件夹"),
+    "serve_adapter": ("an adapter and its name", "适配器及其名称"),
+    "adapter_root": (
+        "folder below which adapters may be loaded while serving",
+        "服务期间可加载的适配器所在的文件夹",
+    ),
+    "host": (
+        "address to listen on, 127.0.0.1 unless told otherwise; another needs LORA_SCRIPTS_API_KEY",
+        "监听地址，默认 127.0.0.1；其他地址需要设置 LORA_SCRIPTS_API_KEY",
+    ),
+    "port": ("port, 8000 unless told otherwise; 0 takes a free one", "端口，默认 8000；0 表示使用空闲端口"),
+    "engine": ("auto, paged, simple or vllm", "auto、paged、simple 或 vllm"),
+    "bad_adapter": ("an adapter is given as NAME=DIR", "适配器应写作 NAME=DIR"),
+    "bad_adapter.fix": (
+        "for example --adapter law=output/law_lora",
+        "例如 --adapter law=output/law_lora",
+    ),
 }

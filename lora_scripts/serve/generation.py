@@ -48,8 +48,8 @@ class Sampling:
 class Grammar(Protocol):
     """What may come next under a grammar; ``serve/grammars.py`` makes them."""
 
-    def mask(self) -> Any:
-        """Token ids that may not come next, as a bool tensor [V], True where forbidden; None: all may."""
+    def allow(self, logits_V: Any) -> Any:
+        """The logits, minus infinity where a token may not come."""
 
     def take(self, token: int) -> None:
         """The next token was ``token``."""

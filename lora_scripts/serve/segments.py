@@ -186,3 +186,21 @@ def _rows(spans: Sequence[tuple[int, int]], device: torch.device) -> Rows:
             return torch.cat([torch.arange(b, b + n) for b, n in spans]).to(device)
         end = begin + count
     return slice(first, end)
+
+
+@torch.no_grad()
+def unfit_modules(model: PreTrainedModel, layout: Layout) -> frozenset[str]:
+    """Linear modules that do not see every token of a batch once, in order; no segment can act on them.
+
+    Asked of the model by what it computes: experts see some of the tokens, the head only those whose logits are kept.
+    """
+    count = 7
+    ids = torch.arange(count, device=model.device)[None] % model.get_input_embeddings().weight.shape[0]
+    layout.rows_seen = {}
+    try:
+        model(input_ids=ids, use_cache=False, logits_to_keep=1)
+        seen = layout.rows_seen
+    finally:
+        layout.rows_seen = None
+    names = [name for name, module in model.named_modules() if is_linear(module)]
+    return frozenset(name for name in names if seen.get(name) != count)

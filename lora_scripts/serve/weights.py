@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,18 @@ def load_weights(
         rank=max(ranks, default=0),
         nbytes=sum(part.nbytes for part in parts.values()),
     )
+
+
+def moved(adapter: LoadedAdapter, device: str) -> LoadedAdapter:
+    """The same adapter with its tensors on another device."""
+    return replace(adapter, parts={name: _part_to(part, device) for name, part in adapter.parts.items()})
+
+
+def _part_to(part: Any, device: str) -> Any:
+    values = {field.name: getattr(part, field.name) for field in fields(part)}
+    if isinstance(part, Directed):
+        return replace(part, low_rank=_part_to(part.low_rank, device), magnitude_O=part.magnitude_O.to(device))
+    return replace(part, **{name: value.to(device) for name, value in values.items()})
 
 
 def _method(config: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 MARK = "█"  # stands in for each character that a rule masked
 BARRIER = "\0"  # a character of the view that is in no word
 
-_GAP_MARKS = "'’‘ʼ＇"  # between Latin letters these are spelling, not a disguise
+APOSTROPHES = "'’‘ʼ＇"
 # The strokes are Chinese characters, but what people write between others: 赌丶博.
 _STROKES = "丶丨丿亅乀乁ー"
 _FILLERS = "\u115f\u1160\u3164\uffa0"  # letters by category, blank to the eye
@@ -30,13 +30,13 @@ _RADICALS = dict(
 class Sign(NamedTuple):
     """One character of the view.
 
-    ``folded`` is what is compared, ``at`` the place of its character in the text, ``gap`` whether something visible
-    stood before it (0 no, 1 an apostrophe, 2 anything else), ``digit`` the figure that was written, else empty.
+    ``folded`` is what is compared, ``at`` the place of its character in the text, ``gap`` what was to be seen between
+    it and the sign before, ``digit`` the figure that was written, else empty.
     """
 
     folded: str
     at: int
-    gap: int
+    gap: str
     digit: str
 
 
@@ -103,12 +103,9 @@ def digit_of(char: str) -> str:
 
 
 @cache
-def gap_of(char: str) -> int:
-    """What a character that folds to nothing is between others: 0 invisible, 1 an apostrophe, 2 to be seen."""
-    if char in _GAP_MARKS:
-        return 1
-    unseen = unicodedata.category(char)[0] in "MC" and char not in "\n\r\t"
-    return 0 if unseen or char in _FILLERS else 2
+def is_unseen(char: str) -> bool:
+    """Whether a character that folds to nothing takes no place: an accent, a zero width, a control, a filler."""
+    return (unicodedata.category(char)[0] in "MC" and char not in "\n\r\t") or char in _FILLERS
 
 
 def is_latin(folded: str) -> bool:

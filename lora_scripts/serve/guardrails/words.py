@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from lora_scripts.serve.guardrails.disguise import (
+    APOSTROPHES,
     BARRIER,
     FOLDS,
     MARK,
     Sign,
     digit_of,
-    gap_of,
     is_latin,
+    is_unseen,
     spelled,
     view,
 )
 from lora_scripts.serve.guardrails.spans import Scan, Span
 
 LONGEST_NOISE = 64  # characters between two of a word that are seen through
+_BLOCK = 2048  # characters looked at together
 _LARGE = 256  # a piece from which a look at the folded text alone pays
+_NUMERALS = "一二三四五六七八九十"
+_ENDS = "。；：！？.;:!?"
 _LEAST_LEET = 4  # letters of a word from which figures in it may stand for letters
 
 
@@ -76,20 +80,27 @@ class WordScanner:
         self._words, self._mark_is_noise = words, mark_is_noise
         self._read = 0  # characters of the text that are in the view
         self._signs: list[Sign] = []
-        self._gap = self._noise = 0  # since the last sign: what was seen, and how many characters
+        self._gap, self._noise = "", 0  # since the last sign: what was to be seen, and how many characters there were
         self._judged = 0  # signs at the front that no undecided word ends with
 
     def scan(self, text: str, base: int, ended: bool) -> Scan:
         """See ``spans.Scanner``."""
-        fresh = text[self._read - base :]
         end = base + len(text)
-        if len(fresh) > _LARGE and not self._hits("".join(s.folded for s in self._signs) + view(fresh)):
-            fresh = self._skip(fresh, end)
+        found: list[Span] = []
+        while True:
+            stop = min(end, self._read + _BLOCK)
+            hold = self._look(text[self._read - base : stop - base], stop, ended and stop == end, found)
+            if stop == end:
+                return found, hold if ended else min(hold, self._begun(end))
+
+    def _look(self, fresh: str, end: int, ended: bool, found: list[Span]) -> int:
+        """Read on to ``end``, add what is certain, and tell where the first undecided word starts."""
+        if len(fresh) > _LARGE and not self._hits(self._view() + view(fresh)):
+            fresh = self._skip(fresh)
         self._take(fresh, end - len(fresh))
         self._read = end
-        folded = "".join(sign.folded for sign in self._signs)
-        found, hold = [], end
-        judged = len(self._signs)
+        folded = self._view()
+        judged, hold = len(folded), end
         hits = [hit for hit in self._hits(folded) if hit[2] > self._judged]
         if not (ended or self._gap) and any(hit[2] == judged for hit in hits) and is_latin(folded[-1]):
             judged -= 1  # whether a Latin word ends here, the next character tells
@@ -99,16 +110,17 @@ class WordScanner:
             elif self._is_meant(number, start, stop):
                 place = (self._signs[start].at, self._signs[stop - 1].at + 1)
                 found += [Span(*place, rule) for rule in self._words.rules[number]]
-        if not ended:
-            hold = min(hold, self._begun(folded, end))
         self._judged = judged
         self._forget()
-        return found, hold
+        return hold
+
+    def _view(self) -> str:
+        return "".join([sign.folded for sign in self._signs])
 
     def _hits(self, folded: str) -> list[tuple[int, int, int]]:
         return self._words.automaton.find_matches_as_indexes(folded, overlapping=True) if self._words.words else []
 
-    def _skip(self, fresh: str, end: int) -> str:
+    def _skip(self, fresh: str) -> str:
         """The part of a piece without hits that a word may have begun in; the view starts anew with it."""
         wanted = self._words.longest + 2
         size = 2 * wanted
@@ -116,7 +128,7 @@ class WordScanner:
             size *= 2
         if size >= len(fresh):
             return fresh
-        self._signs, self._gap, self._noise, self._judged = [], 0, 0, 0
+        self._signs, self._gap, self._noise, self._judged = [], "", 0, 0
         return fresh[-size:]
 
     def _take(self, fresh: str, at: int) -> None:
@@ -125,7 +137,7 @@ class WordScanner:
             if char == MARK and not self._mark_is_noise:
                 folded = BARRIER
             if not folded:
-                self._gap = max(self._gap, gap_of(char))
+                self._gap += "" if is_unseen(char) else char
                 self._noise += 1
                 if self._noise == LONGEST_NOISE + 1:
                     self._signs.append(Sign(BARRIER, place, self._gap, ""))
@@ -133,7 +145,7 @@ class WordScanner:
             digit = digit_of(char) if len(folded) == 1 else ""
             for letter in folded:
                 self._signs.append(Sign(letter, place, self._gap, digit))
-                self._gap = 0
+                self._gap = ""
             self._noise = 0
 
     def _is_meant(self, number: int, start: int, stop: int) -> bool:
@@ -145,8 +157,15 @@ class WordScanner:
         if not any(self._is_spelled(letters, word) for word in self._words.written[number]):
             return False
         gaps = [sign.gap for sign in signs[1:]]
-        # we'll is not well, but w'e'l'l is
-        return not (1 in gaps and 0 in gaps and all(is_latin(sign.folded) for sign in signs))
+        if all(is_latin(sign.folded) for sign in signs):
+            # we'll is not well, but w'e'l'l is
+            return all(gaps) or not any(gap in APOSTROPHES for gap in gaps if gap)
+        return len(signs) != 2 or not gaps[0] or not self._is_layout(signs[0].folded, gaps[0])
+
+    @staticmethod
+    def _is_layout(first: str, gap: str) -> bool:
+        """Whether two Chinese characters stand apart as text does: （三）公…; …报酬。 and a paragraph that begins 劳动…."""
+        return (first in _NUMERALS and gap[0] in "）)、") or ("\n" in gap and gap[0] in _ENDS)
 
     @staticmethod
     def _is_spelled(letters: str, word: str) -> bool:
@@ -171,8 +190,9 @@ class WordScanner:
             return True
         return bool(signs[stop].gap) or not is_latin(signs[stop].folded)
 
-    def _begun(self, folded: str, end: int) -> int:
+    def _begun(self, end: int) -> int:
         """Where the longest beginning of a word starts that the text so far ends with; its end where there is none."""
+        folded = self._view()
         for size in range(min(self._words.longest - 1, len(folded)), 0, -1):
             if folded[-size:] in self._words.beginnings and self._starts_apart(len(folded) - size):
                 return self._signs[-size].at
