@@ -164,7 +164,7 @@ class WordScanner:
 
     @staticmethod
     def _is_layout(first: str, gap: str) -> bool:
-        """Whether two Chinese characters stand apart as text does: （三）公…; …报酬。 and a paragraph that begins 劳动…."""
+        """Whether two Chinese characters stand apart as text does: （三）公…; …报酬。 and, on the next line, 劳动…."""
         return (first in _NUMERALS and gap[0] in "）)、") or ("\n" in gap and gap[0] in _ENDS)
 
     @staticmethod
@@ -175,7 +175,7 @@ class WordScanner:
         if any(listed.isdigit() and listed != seen for seen, listed in pairs):
             return False
         odd = sum(seen.isdigit() and not listed.isdigit() for seen, listed in pairs)
-        return not odd or (len(word) >= _LEAST_LEET and 2 * odd <= len(word))
+        return not odd or (len(word) >= _LEAST_LEET and 3 * odd <= 2 * len(word))
 
     def _starts_apart(self, start: int) -> bool:
         """Whether no Latin letter touches the first sign, where it is Latin."""
