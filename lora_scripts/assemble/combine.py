@@ -39,6 +39,7 @@ from lora_scripts.assemble.adapters import (
 from lora_scripts.errors import ModelError, ProofError, UsageError
 from lora_scripts.evaluate.prove import Check, Proof, logits_of, proof_of
 from lora_scripts.messages import text
+from lora_scripts.models.out_of_memory import is_out_of_memory
 from lora_scripts.models.text import (
     base_fingerprint,
     check_base,
@@ -107,21 +108,27 @@ def weighed(word: str) -> tuple[Path, float]:
 
 
 def read_part(path: Path, weight: float = 1.0) -> StackPart:
-    """An adapter that is to be summed.
+    """An adapter of a stack, of any method.
 
     Raises:
         ModelError: It cannot be read.
-        UsageError: It is none whose effect is a sum: DoRA, IA3.
     """
     config, tensors = read_adapter(path)
-    if (method := method_of(config)) not in ("lora", "rslora"):
-        raise UsageError("combine.no_sum", where=path, method=method)
     return StackPart(path, weight, layers_of(tensors, config), config, provenance_of(find_weights(path).parent))
 
 
+def _refuse_others(parts: Sequence[StackPart]) -> None:
+    for part in parts:
+        if (method := method_of(part.config)) not in ("lora", "rslora"):
+            raise UsageError("combine.no_sum", where=part.path, method=method)
+
+
 def overlap_lines(parts: Sequence[StackPart]) -> list[str]:
-    """A warning for each pair that overlaps strongly; else the largest overlap of any pair; nothing for one adapter."""
-    found = [(overlap(a.layers, b.layers), a, b) for a, b in combinations(parts, 2)]
+    """A warning for each pair that overlaps strongly; else the largest overlap of any pair; nothing for one adapter.
+
+    DoRA is measured by its BA part; IA3 has no directions and is left out.
+    """
+    found = [(overlap(a.layers, b.layers), a, b) for a, b in combinations([p for p in parts if p.layers], 2)]
     strong = [pair for pair in found if pair[0] >= OVERLAP_WARNS]
     lines = [text("combine.overlap", one=a.path, other=b.path, share=share * 100) for share, a, b in strong]
     if found and not strong:
@@ -146,6 +153,7 @@ def combine_adapters(
     refuse_existing(target)
     weights = [weighed(word) for word in words]
     parts = [read_part(path, weight) for path, weight in weights]
+    _refuse_others(parts)
     fingerprint, notes = _one_base(parts)
     notes += [*_differing(parts), *overlap_lines(parts)]
     layers = combine([(part.layers, part.weight) for part in parts])
@@ -160,9 +168,13 @@ def combine_adapters(
         base, why_not = _base_there(named, fingerprint, given=base_model is not None)
         check, signal = _matrices(parts, fresh), None
         if base and check.ok:
-            check, signal = _logits(parts, fresh, base, device)
-        elif why_not:
-            notes.append(why_not)
+            try:
+                check, signal = _logits(parts, fresh, base, device)
+            except (RuntimeError, MemoryError) as e:
+                if not is_out_of_memory(e):
+                    raise
+                why_not = _no_room(base)
+        notes += [why_not] if why_not else []
         if not check.ok:
             raise ProofError("combine.not_equal", where=target, value=check.value, bound=check.bound)
         _tell(fresh, target.name, parts, config, {"path": named, "fingerprint": fingerprint}, check)
@@ -214,10 +226,18 @@ def _base_there(named: str, fingerprint: str | None, *, given: bool) -> tuple[Pa
         if given:
             raise
         return None, text("combine.no_base", reason=e.problems[0].text)
-    needed = ROOM * 2 * sum(file.stat().st_size for file in weight_files(base))  # float32 of what is mostly half
-    if not torch.cuda.is_available() and needed > psutil.virtual_memory().available:
-        return None, text("combine.no_room", base=base, needed=needed / 1e9)
+    if not torch.cuda.is_available() and _needed(base) > psutil.virtual_memory().available:
+        return None, _no_room(base)
     return base, ""
+
+
+def _needed(base: Path) -> float:
+    """Bytes that loading a base takes: float32 of what is mostly stored in half precision."""
+    return ROOM * 2 * sum(file.stat().st_size for file in weight_files(base))
+
+
+def _no_room(base: Path) -> str:
+    return text("combine.no_room", base=base, needed=_needed(base) / 1e9)
 
 
 def _matrices(parts: Sequence[StackPart], folder: Path) -> Check:

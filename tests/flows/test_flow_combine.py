@@ -104,6 +104,15 @@ def test_a_base_that_does_not_fit_into_memory_is_not_loaded(finished, tmp_path, 
     assert result.signal is None and any("not free" in note for note in result.notes)
 
 
+def test_memory_that_runs_out_while_the_base_is_loaded_leaves_the_matrices_proven(finished, tmp_path, monkeypatch):
+    def full(*words, **more):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(room, "load_model", full)
+    result = combine_adapters([str(finished[0])], tmp_path / "one")
+    assert result.signal is None and result.check.ok and any("not free" in note for note in result.notes)
+
+
 def test_what_is_not_the_sum_is_not_kept(finished, tmp_path, monkeypatch):
     as_written = room.as_peft
 
@@ -187,6 +196,15 @@ def test_overlap_is_told_for_pairs_only(finished, small):
     parts = [read_part(finished[0]), read_part(small)]
     assert overlap_lines(parts[:1]) == []
     assert len(overlap_lines([*parts, parts[0]])) == 3
+
+
+def test_a_stack_with_dora_is_measured_and_ia3_has_no_directions(finished, base, tmp_path):
+    dora = LoraConfig(r=2, target_modules=["q_proj"], use_dora=True, task_type="CAUSAL_LM")
+    ia3 = IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"], task_type="CAUSAL_LM")
+    parts = [read_part(foreign(base, tmp_path / name, c)) for name, c in (("dora", dora), ("ia3", ia3))]
+    lines = overlap_lines([read_part(finished[0]), *parts])
+    assert len(lines) == 1 and "dora" in lines[0] and "ia3" not in lines[0]
+    assert "WARNING" in overlap_lines([parts[0], parts[0]])[0]
 
 
 # list
