@@ -46,10 +46,8 @@ def write_merged(source: Source, folder: Path) -> Written:
     del model
     free_memory()
     save_tokenizer(source, folder)
-    stock = AutoModelForCausalLM.from_pretrained(str(folder), dtype=source.dtype, local_files_only=True)
-    checks, notes = compare(
-        reference, stock.eval().to(source.device), tolerance_for(stored_dtype(source.base), source.dtype)
-    )
+    stock = stock_model(folder, dtype=source.dtype, device=source.device)
+    checks, notes = compare(reference, stock, tolerance_for(stored_dtype(source.base), source.dtype))
     tokenizer = stock_tokenizer(folder)
     ends = GenerationConfig.from_pretrained(str(folder), local_files_only=True).eos_token_id
     ends = ends if isinstance(ends, list) else [ends]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lora_scripts.errors import ModelError
 from lora_scripts.export.folders import Written, quantized_note
 from lora_scripts.export.gguf_files import check_alone, compare_file, put_adapter, put_model, write_gguf
 from lora_scripts.export.gguf_weights import architecture_of, check_dtype
@@ -59,7 +60,11 @@ def _side_by_side(source: Source, folder: Path, dtype: str) -> Written:
 
 
 def modelfile(source: Source, files: list[str]) -> tuple[str, list[str]]:
-    """The Modelfile, and notes. Answers are the most likely ones, as in ``chat``: no sampling, no repeat penalty."""
+    """The Modelfile, and notes. Answers are the most likely ones, as in ``chat``: no sampling, no repeat penalty.
+
+    Raises:
+        ModelError: The system prompt cannot stand in a Modelfile.
+    """
     strings, notes = source.form.strings, []
     bos = source.tokenizer.bos_token if source.adds_bos() else ""
     longest = source.context_length()
@@ -76,9 +81,10 @@ def modelfile(source: Source, files: list[str]) -> tuple[str, list[str]]:
         "PARAMETER temperature 0",
         "PARAMETER repeat_penalty 1",
     ]
-    if source.system_prompt:
-        quotes = '"""' if '"' in source.system_prompt or "\n" in source.system_prompt else '"'
-        lines.append(f"SYSTEM {quotes}{source.system_prompt}{quotes}")
+    if prompt := source.system_prompt:
+        if '"""' in prompt or prompt.endswith('"'):
+            raise ModelError("export.ollama_system", where=source.adapter)
+        lines.append(f'SYSTEM """{prompt}"""')
     return "\n".join(lines) + "\n", notes
 
 

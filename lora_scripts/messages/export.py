@@ -105,6 +105,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "make it smaller with `lora-scripts adapters shrink`, or take --to merged",
         "请用 `lora-scripts adapters shrink` 压缩，或改用 --to merged",
     ),
+    "ollama_system": (
+        "a system prompt that ends with a quotation mark, or has three in a row, cannot stand in a Modelfile",
+        "以引号结尾或含三个连续引号的系统提示不能写进 Modelfile",
+    ),
+    "ollama_system.fix": ("take --to gguf, and write the Modelfile by hand", "请用 --to gguf，并手写 Modelfile"),
     # lines on the way
     "asking": ("asking the adapter {count} sample questions …", "正在用 {count} 个样例问题询问适配器……"),
     "own_questions": (
@@ -166,7 +171,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "导出结果与适配器不一致：{failed}；保留在 {folder} 供查看",
     ),
     "not_verified.fix": (
-        "do not use it; take another layout (merged or peft), or for gguf --dtype f32; its export.json holds the checks",
+        "do not use it; take --to merged or peft, or for gguf --dtype f32; the checks are in its export.json",
         "请勿使用；可改用其他格式（merged 或 peft），gguf 可加 --dtype f32；核对结果见其中的 export.json",
     ),
 }
