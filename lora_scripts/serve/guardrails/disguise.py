@@ -57,7 +57,8 @@ def _simplified() -> dict[str, str]:
 
     chars = "".join(map(chr, (*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000), *range(0x20000, 0x2A6E0))))
     pairs = zip(chars, OpenCC("t2s").convert("\n".join(chars)).split("\n"), strict=True)
-    return {before: after for before, after in pairs if before != after and len(after) == 1}
+    table = {before: after for before, after in pairs if before != after and len(after) == 1}
+    return {before: table.get(after, after) for before, after in table.items()}  # 薴 is 苧, and that is 苎
 
 
 @cache
