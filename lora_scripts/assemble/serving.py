@@ -14,7 +14,7 @@ from lora_scripts.assemble.combine import overlap_lines, read_part
 from lora_scripts.assemble.guardrails import open_guardrails
 from lora_scripts.assemble.router import learned_router_of
 from lora_scripts.config.serving import ServeConfig, ServeLoaded
-from lora_scripts.errors import ConfigError, LoraScriptsError, ModelError, UsageError
+from lora_scripts.errors import ConfigError, LoraScriptsError, ModelError, Problem, UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.text import (
     base_fingerprint,
@@ -144,9 +144,7 @@ def _audit(config: ServeConfig) -> Any:
     return AuditLog(Path(config.audit_log), raw_text=config.audit_raw_text)
 
 
-def _open_model(
-    config: ServeConfig, base: Path, say: Callable[[str], None]
-) -> tuple[Engine, AdapterStore, Voice, int]:
+def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> tuple[Engine, AdapterStore, Voice, int]:
     device, notes = resolve_device(config.device)
     dtype, _, more = resolve_precision("auto", device)
     for note in [*notes, *more]:
@@ -199,7 +197,7 @@ def _check_base_of(path: Path, fingerprint: str, base: Path) -> None:
 
 def _load_adapters(config: ServeConfig, store: AdapterStore, models: Models, say: Callable[[str], None]) -> None:
     """Every adapter of the config; all that cannot be loaded are told at once."""
-    problems = []
+    problems: list[Problem] = []
     for name, path in config.adapters.items():
         try:
             if name in (models.base, ROUTED):

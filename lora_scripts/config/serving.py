@@ -14,9 +14,11 @@ from lora_scripts.config.schema import Section
 from lora_scripts.config.values import Device, Text, Whole
 from lora_scripts.config.words import explain
 from lora_scripts.config.yaml_lines import decode, parse_mapping
-from lora_scripts.errors import ConfigError, problem
+from lora_scripts.errors import ConfigError, Problem, problem
 
-TEXTUAL = frozenset(["base_model", "device", "host", "adapter_root", "adapters", "guardrails", "audit_log", "engine", "vllm"])
+TEXTUAL = frozenset(
+    ["base_model", "device", "host", "adapter_root", "adapters", "guardrails", "audit_log", "engine", "vllm"]
+)
 
 
 def _number(value: object) -> object:
@@ -194,7 +196,9 @@ def load_serve_config(path: str | Path | None, given: Mapping[str, object]) -> S
     Raises:
         ConfigError: The file cannot be read, or some keys are wrong: all of them at once, each with its line.
     """
-    name, entries, notes, problems = str(path or "-"), {}, [], []
+    name, entries = str(path or "-"), {}
+    notes: list[str] = []
+    problems: list[Problem] = []
     if path is not None:
         try:
             source, notes = decode(Path(path).read_bytes(), name)

@@ -27,6 +27,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "this version of transformers has no {names}",
         "此版本的 transformers 没有 {names}",
     ),
+    "answers_differ": (
+        "its answers in pages are not those of the model alone",
+        "分页计算的回答与模型单独计算的不同",
+    ),
     "engine_down": ("the engine stopped; try again", "引擎已停止，请重试"),
     "loop_died": ("the engine's loop died and is started again: {reason}", "引擎循环中止，正在重启：{reason}"),
     "loop_stays_down": (

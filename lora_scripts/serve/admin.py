@@ -48,7 +48,7 @@ class StackBody(BaseModel):
 
 
 def add_admin(app: FastAPI, face: Face, *, root: Path | None, warn: Any = None) -> None:
-    """The routes. ``root`` is the folder that adapters may lie below; ``warn`` looks at a stack and tells what is odd."""
+    """The routes. ``root`` is the folder that adapters may lie below; ``warn`` tells what is odd about a stack."""
     store, models = face.service.store, face.service.models
 
     async def load(name: str, path: str, pinned: bool) -> Entry:

@@ -1,7 +1,7 @@
 """From a request to its answers: guarded, routed, spelled, generated, guarded again, word by word.
 
-Nothing here knows HTTP or torch. An answer is a series of ``Delta``; whoever stops reading closes the ``Answers``, and the
-engine stops with them.
+Nothing here knows HTTP or torch. An answer is a series of ``Delta``; whoever stops reading closes the ``Answers``, and
+the engine stops with them.
 """
 
 from __future__ import annotations
@@ -212,7 +212,8 @@ class Answers:
         store = self._service.store
         for name, _ in self.pairs:
             try:
-                entry = store.hold(name) or await asyncio.to_thread(store.fetch, name)
+                held = store.hold(name)
+                entry = held if held is not None else await asyncio.to_thread(store.fetch, name)
             except KeyError as error:
                 raise UnknownModel(name) from error
             self._held.append(entry)
@@ -325,9 +326,7 @@ def _listener(
     return listen
 
 
-def _prompts(
-    voice: Voice, messages: Sequence[tuple[str, str]], prompts: Sequence[str | list[int]]
-) -> list[list[int]]:
+def _prompts(voice: Voice, messages: Sequence[tuple[str, str]], prompts: Sequence[str | list[int]]) -> list[list[int]]:
     if messages:
         return [voice.prompt_ids(messages)]
     return [voice.tokenizer(p)["input_ids"] if isinstance(p, str) else list(p) for p in prompts]

@@ -1,4 +1,4 @@
-"""What went wrong, as an HTTP status and OpenAI's error: what the client can mend is a 4xx, since 5xx is tried again."""
+"""What went wrong, as HTTP status and OpenAI's error. What the client can mend is a 4xx: clients try a 5xx again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
+from fastapi.exceptions import RequestValidationError
 
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
@@ -68,10 +68,11 @@ def failure_of(error: Exception) -> Failure:
     return Failure(500, text("serve.our_bug"))
 
 
-def failure_of_body(error: ValidationError) -> Failure:
+def failure_of_body(error: RequestValidationError) -> Failure:
     """The first wrong field of a body, by name, and how many more there are."""
     first, *more = error.errors()
-    param = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "list[", "str")))
+    loc = [str(part) for part in first["loc"] if part != "body"]
+    param = ".".join(part for part in loc if not part.startswith(("function-", "list[", "str")))
     if first["type"] == "extra_forbidden":
         message = text("serve.unknown_field", name=param)
     else:

@@ -1,7 +1,7 @@
 """The gate in front of every route: keys, sizes and times are checked before anything else looks at a request.
 
-It is plain ASGI, so that a request without a key is answered before its body is read. What is not listed as open needs a
-key, if there are keys at all; a route that is added later is therefore closed.
+It is plain ASGI, so that a request without a key is answered before its body is read. What is not listed as open needs
+a key, if there are keys at all; a route that is added later is therefore closed.
 """
 
 from __future__ import annotations

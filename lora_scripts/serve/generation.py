@@ -1,7 +1,7 @@
 """What an engine is asked and what it says: plain values, without torch.
 
-An engine takes a ``Generation``, and calls its ``listen`` with an ``Event`` for every token and one at the end. The calls
-come from the engine's own thread, in order, and must return at once.
+An engine takes a ``Generation``, and calls its ``listen`` with an ``Event`` for every token. The calls come from the
+engine's own thread, in order, and must return at once.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Grammar(Protocol):
 class Event:
     """One token, or the end of an answer.
 
-    ``token`` is None at an end without a token. ``reason`` is empty while the answer goes on, else ``stop``, ``length``,
-    ``failed``, then ``detail`` says how. ``logprob`` and ``top`` (token id, log-probability) where they were asked for.
+    ``token`` is None at an end without a token. ``reason`` is empty while the answer goes on, else ``stop``, ``length``
+    or ``failed``; then ``detail`` says how. ``logprob`` and ``top`` (token id, log-probability) where asked for.
     """
 
     token: int | None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One client. ``digest`` is the sha256 of the key. ``adapters``: None for all that there are, else the models that it
-    may ask for. Limits are None where there is none."""
+    """One client. ``digest`` is the sha256 of the key. ``adapters``: None for all that there are, else the models that
+    it may ask for. Limits are None where there is none."""
 
     name: str
     digest: bytes

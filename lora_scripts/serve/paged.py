@@ -15,6 +15,7 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from torch import Tensor
 from transformers import ContinuousBatchingConfig, GenerationConfig, PreTrainedModel
 
 from lora_scripts.messages import text
-from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation
+from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation, Sampling
 from lora_scripts.serve.sampler import Writer, write
 from lora_scripts.serve.segments import Layout, segments_of
 
@@ -35,6 +36,8 @@ WATCH_SECONDS = 0.1
 START_SECONDS = 120.0
 STEADY_SECONDS = 60.0  # a loop that ran so long may be started once more
 _HASH_IDS = 1 << 31
+_PROBES = ((5, 6, 7, 8, 9, 10, 11, 12), (21, 20, 19, 18, 17))  # ids that every vocabulary has
+_PROBE_TOKENS, _TIE = 4, 1e-3
 
 PRIVATE = {
     "manager": ("batch_processor", "output_router", "background_thread_status", "input_queue", "cancel_queue"),
@@ -75,6 +78,7 @@ class PagedEngine:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._restarts = 0
+        expected = [greedy(model, prompt) for prompt in _PROBES]
         self._hooks = [
             model.register_forward_pre_hook(self._before, with_kwargs=True),
             model.register_forward_hook(self._after, with_kwargs=True),
@@ -86,6 +90,9 @@ class PagedEngine:
             raise
         self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
         self._watcher.start()
+        if not self._agrees(expected):
+            self.close()
+            raise UnfitEngine(text("serve.answers_differ"))
 
     @property
     def is_ready(self) -> bool:
@@ -146,10 +153,16 @@ class PagedEngine:
     # the loop's life
 
     def _start(self) -> Any:
-        manager = self._model.init_continuous_batching(
-            generation_config=GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=1),
-            continuous_batching_config=self._settings,
-        )
+        manager: Any = None
+        try:
+            manager = self._model.init_continuous_batching(
+                generation_config=GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=1),
+                continuous_batching_config=self._settings,
+            )
+        except Exception as error:  # attention that cannot be paged, too little memory: it says which
+            raise UnfitEngine(str(error)[:300]) from error
+        if missing := [f"manager.{name}" for name in PRIVATE["manager"] if not hasattr(manager, name)]:
+            raise UnfitEngine(text("serve.missing_parts", names=", ".join(missing)))
         manager.start()
         until = time.monotonic() + START_SECONDS
         while manager.batch_processor is None:
@@ -216,6 +229,25 @@ class PagedEngine:
         for request_id, writer in list(self._writers.items()):
             if writer.is_over and request_id not in held.active_requests and request_id not in held.waiting_requests:
                 self._writers.pop(request_id, None)
+
+    def _agrees(self, expected: Sequence[Sequence[int]]) -> bool:
+        """Whether two prompts at once are answered as the model alone answers them: it is asked what it computes, so that
+        an architecture that pages do not suit is found whatever its name."""
+        heard: list[list[int]] = [[] for _ in expected]
+        ended = threading.Semaphore(0)
+
+        def ear(number: int) -> Callable[[Event], None]:
+            def listen(event: Event) -> None:
+                heard[number] += [] if event.token is None else [event.token]
+                if event.reason:
+                    ended.release()
+
+            return listen
+
+        for number, (prompt, tokens) in enumerate(zip(_PROBES, expected, strict=True)):
+            settings: dict[str, Any] = {"max_new_tokens": len(tokens), "stop_ids": frozenset(), "sampling": Sampling()}
+            self.submit(Generation(f"probe-{number}", list(prompt), listen=ear(number), **settings))
+        return all(ended.acquire(timeout=START_SECONDS) for _ in expected) and heard == list(expected)
 
     # on the loop's thread
 
@@ -286,6 +318,20 @@ class PagedEngine:
         return [first, *ids[1:]] if first < _HASH_IDS else []
 
 
+@torch.no_grad()
+def greedy(model: PreTrainedModel, prompt: Sequence[int]) -> list[int]:
+    """The likeliest tokens, whole prompts through the plain model; up to where two are equally likely."""
+    ids = list(prompt)
+    tokens: list[int] = []
+    for _ in range(_PROBE_TOKENS):
+        best = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1].float().topk(2)
+        if tokens and float(best.values[0] - best.values[1]) < _TIE:
+            break
+        tokens.append(int(best.indices[0]))
+        ids.append(tokens[-1])
+    return tokens
+
+
 class UnfitEngine(Exception):
     """This model or this version of transformers cannot be served in pages; says why."""
 
@@ -331,5 +377,5 @@ def free_ratio(cache: Any) -> float:
     if hasattr(cache, "compute_free_capacity"):
         kept = sum(len(a.ledger.cached_blocks) * a.bytes_per_block for a in cache.cache_allocators.values())
         whole = cache.num_sectors * cache.bytes_per_sector
-        return float(cache.compute_free_capacity()) + kept / whole
-    return float(cache.get_num_free_blocks()) / float(cache.num_blocks)
+        return float(cache.compute_free_capacity() + kept / whole)
+    return float(cache.get_num_free_blocks() / cache.num_blocks)

@@ -17,9 +17,12 @@ NOTHING: tuple[Any, ...] = (None, False, [], {}, "", 0, 1, "auto", "default", "n
 MOST_CHOICES, MOST_STOPS, MOST_TOP_LOGPROBS = 16, 16, 20
 
 
-UNSUPPORTED = frozenset(
-    ["audio", "function_call", "functions", "modalities", "moderation", "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "service_tier", "store", "tool_choice", "tools", "verbosity", "web_search_options", "suffix", "echo", "best_of"]
-)
+_NAMES = """
+audio best_of echo function_call functions modalities moderation parallel_tool_calls prediction prompt_cache_key
+prompt_cache_options prompt_cache_retention reasoning_effort service_tier store suffix tool_choice tools verbosity
+web_search_options
+"""
+UNSUPPORTED = frozenset(_NAMES.split())
 """OpenAI's fields that nothing here acts on; they may come with a value that asks for nothing."""
 
 

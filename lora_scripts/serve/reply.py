@@ -105,7 +105,8 @@ async def _left(receive: Receive) -> None:
 
 async def _start(send: Send, status: int, kind: bytes, more: Mapping[str, str] | None = None) -> None:
     given = [(name.lower().encode(), value.encode()) for name, value in (more or {}).items()]
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *_HEADERS, *given]})
+    headers = [(b"content-type", kind), *_HEADERS, *given]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 async def _more(send: Send, body: bytes, *, last: bool = False) -> None:

@@ -20,7 +20,9 @@ def usage_of(answers: Answers) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def whole(answers: Answers, deltas: Mapping[int, Sequence[Delta]], *, chat: bool, more: Mapping[str, Any]) -> dict[str, Any]:
+def whole(
+    answers: Answers, deltas: Mapping[int, Sequence[Delta]], *, chat: bool, more: Mapping[str, Any]
+) -> dict[str, Any]:
     """The response of a request that did not stream; ``deltas`` by choice."""
     choices = []
     for index in sorted(deltas):

@@ -105,7 +105,7 @@ def _shaped(logits_V: Tensor, writer: Writer) -> Tensor:
         ids = torch.tensor(list(writer.said), device=logits_V.device)
         counts = torch.tensor(list(writer.said.values())).to(logits_V)
         shaped_V = shaped_V.index_add(0, ids, -(settings.presence_penalty + settings.frequency_penalty * counts))
-    return shaped_V if generation.grammar is None else generation.grammar.allow(shaped_V)  # type: ignore[no-any-return]
+    return shaped_V if generation.grammar is None else generation.grammar.allow(shaped_V)
 
 
 def _pick(logits_V: Tensor, settings: Sampling, random: torch.Generator | None) -> int:

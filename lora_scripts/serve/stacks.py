@@ -25,7 +25,7 @@ class UnknownModel(Exception):
 
 @dataclass(slots=True)
 class Models:
-    """What a client can ask for as ``model``. ``stacks`` are the named ones; ``adapters`` says which names there are."""
+    """What a client can ask for as ``model``: the base, an adapter of the store, a named stack."""
 
     base: str
     adapters: Container[str]

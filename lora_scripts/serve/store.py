@@ -26,12 +26,17 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Loaded(Protocol):
     """Tensors of an adapter: ``serve/weights.py`` makes them."""
 
-    nbytes: int
-    digest: str
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+
+    @property
+    def digest(self) -> str:
+        """What identifies its content."""
 
 
 Load = Callable[[str, Path], Loaded]
-Move = Callable[[Loaded, str], Loaded]
+Move = Callable[[Any, str], Loaded]
 
 
 class StoreFull(Exception):
@@ -87,7 +92,7 @@ class AdapterStore:
         with self._lock:
             return list(self._entries.values())
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._entries
 
     def digest(self, name: str) -> str:
@@ -249,5 +254,3 @@ def weights_below(root: Path, path: Path) -> None:
     for file in path.iterdir() if path.is_dir() else [path]:
         if file.is_symlink() and not file.resolve().is_relative_to(real_root):
             raise UsageError("serve.outside", path=file.name)
-
-

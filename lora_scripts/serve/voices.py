@@ -1,7 +1,7 @@
 """How an adapter is spoken to: the chat template and the system prompt that it was trained under.
 
-An adapter's folder brings its template, which may be another one than the base's. The tokenizer itself is the base's and
-is held once: a folder's copy of it would cost as much again for each adapter.
+An adapter's folder brings its template, which may be another one than the base's. The tokenizer itself is the base's
+and is held once: a folder's copy of it would cost as much again for each adapter.
 """
 
 from __future__ import annotations
