@@ -1,21 +1,17 @@
-"""A conversation with a base model and its adapters, one or a stack of several."""
+"""A conversation with a base model and its adapters: one, a stack, another one at any time, or base and adapter side by
+side. It runs on the server's simple engine, so that an answer here is the answer there."""
 
 from __future__ import annotations
 
 import json
+import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from lora_scripts.adapters.files import find_weights, load_adapter, read_adapter
-from lora_scripts.assemble.records import question_prompt
-from lora_scripts.data.chat_format import template_of
-from lora_scripts.data.records import Message
-from lora_scripts.errors import ModelError, UsageError
-from lora_scripts.evaluate.answers import answer
+from lora_scripts.adapters.files import find_weights, read_adapter
+from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.text import (
     base_fingerprint,
@@ -25,31 +21,114 @@ from lora_scripts.models.text import (
     resolve_device,
     resolve_precision,
 )
+from lora_scripts.serve.generation import FAILED, STOP, Event, Generation, Sampling
+from lora_scripts.serve.segments import Layout, attach
+from lora_scripts.serve.simple import SimpleEngine
+from lora_scripts.serve.stacks import check_kinds
+from lora_scripts.serve.text_stream import TextStream
+from lora_scripts.serve.voices import Voice, provenance_of, voice_of
+from lora_scripts.serve.weights import LoadedAdapter, load_weights
 
 SAVED_TO = Path("output/chat/saved.jsonl")
+CONTEXT_TOKENS = 1 << 20  # what the model itself can hold is less
+LARGEST_RANK = 4096
+
+Turns = Sequence[tuple[str, str]]
+"""(role, content); the last one is the user's."""
+Write = Callable[[str], None]
 
 
 @dataclass(slots=True)
 class Partner:
-    """A model that answers, spelled to as it was in training. ``notes`` are lines to show first."""
+    """A model that answers under the adapters in ``stack`` (name → weight), spelled to as they were in training.
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    system_prompt: str | None
+    ``notes`` are lines to show first.
+    """
+
+    model: Any
+    layout: Layout
+    base: Path
+    fingerprint: str
+    base_voice: Voice
     max_new_tokens: int
+    adapters: dict[str, LoadedAdapter] = field(default_factory=dict)
+    voices: dict[str, Voice] = field(default_factory=dict)
+    stack: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    engine: Any = None
+    asked: int = 0
 
-    def reply(self, turns: Sequence[tuple[str, str]]) -> str:
-        """The answer to a conversation of (role, content) that ends with the user's turn."""
-        messages = [Message(role, content) for role, content in turns]
-        return answer(
-            self.model,
-            self.tokenizer,
-            [question_prompt(messages, self.tokenizer, self.system_prompt)],
-            attention=self.model.config._attn_implementation,
-            stop_ids=template_of(self.tokenizer).stop_ids,
-            max_new_tokens=self.max_new_tokens,
-        )[0]
+    def load(self, path: str) -> str:
+        """Load the adapter in ``path``; the name that it has from now on.
+
+        Raises:
+            ModelError: It cannot be used on this base.
+        """
+        folder = find_weights(path).parent if Path(path).is_dir() else Path(path)
+        trained_on = provenance_of(folder).get("base", {}).get("fingerprint")
+        if trained_on is None:
+            self.notes.append(text("cli.no_provenance", folder=folder))
+        elif trained_on != self.fingerprint:
+            raise ModelError("cli.other_base", where=folder, base=self.base)
+        name = folder.stem if folder.is_file() else folder.resolve().name
+        name = name if name not in self.adapters else f"{name}-{len(self.adapters)}"
+        self.adapters[name] = load_weights(name, folder, self.model, largest_rank=LARGEST_RANK)
+        self.voices[name] = voice_of(folder, self.base_voice.tokenizer)
+        return name
+
+    def use(self, stack: dict[str, float]) -> None:
+        """Answer under these adapters from now on.
+
+        Raises:
+            UsageError: One is not there, or they cannot act together.
+        """
+        if unknown := [name for name in stack if name not in self.adapters]:
+            raise UsageError("cli.no_such_adapter", where=unknown[0], names=", ".join(self.adapters) or "-")
+        check_kinds({n: a.method for n, a in self.adapters.items()}, tuple(stack.items()))
+        self.stack = stack
+
+    def reply(self, turns: Turns, write: Write | None = None, stack: dict[str, float] | None = None) -> str:
+        """The answer to a conversation; ``write`` is given its words as they come.
+
+        Raises:
+            ModelError: The conversation is longer than the model can hold.
+        """
+        chosen = self.stack if stack is None else stack
+        voice = self.voices[next(iter(chosen))] if chosen else self.base_voice
+        ids = voice.prompt_ids(turns)
+        if len(ids) + self.max_new_tokens > self.engine.limit_tokens:
+            raise ModelError("cli.too_long", count=len(ids), limit=self.engine.limit_tokens)
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.asked += 1
+        self.engine.submit(
+            Generation(
+                id=str(self.asked),
+                prompt_ids=ids,
+                max_new_tokens=self.max_new_tokens,
+                stop_ids=voice.stop_ids,
+                sampling=Sampling(),
+                listen=events.put,
+                adapters=tuple((self.adapters[name], weight) for name, weight in chosen.items()),
+            )
+        )
+        try:
+            return _read(events, TextStream(voice.tokenizer, strip=True), write or (lambda _: None)).strip()
+        finally:
+            self.engine.cancel(str(self.asked))
+
+
+def _read(events: queue.SimpleQueue[Event], words: TextStream, write: Write) -> str:
+    said = ""
+    while True:
+        event = events.get()
+        if event.reason == FAILED:
+            raise ModelError("cli.answer_failed", reason=event.detail)
+        piece = words.feed(event.token) if event.token is not None and event.reason != STOP else ""
+        piece += words.end() if event.reason else ""
+        write(piece)
+        said += piece
+        if event.reason:
+            return said
 
 
 def open_chat(
@@ -61,26 +140,30 @@ def open_chat(
         ModelError: An adapter or the base cannot be used, or they do not belong together.
     """
     wanted = [_weighed(word) for word in adapters]
-    folders = [find_weights(path).parent for path, _ in wanted]
-    record = _provenance(folders[0])
-    named = base_model or record.get("base", {}).get("path") or read_adapter(folders[0])[0]["base_model_name_or_path"]
+    first = find_weights(wanted[0][0]).parent
+    record = provenance_of(first)
+    named = base_model or record.get("base", {}).get("path") or read_adapter(first)[0]["base_model_name_or_path"]
     base = check_base(str(named))
     place, notes = resolve_device(device)
-    weights, _, more = resolve_precision("auto", place)
-    found = base_fingerprint(base)
-    for folder in folders:
-        trained_on = _provenance(folder).get("base", {}).get("fingerprint")
-        if trained_on is None:
-            more.append(text("cli.no_provenance", folder=folder))
-        elif trained_on != found:
-            raise ModelError("cli.other_base", where=folder, base=base)
-    tokenizer = load_tokenizer(folders[0] if (folders[0] / "tokenizer_config.json").exists() else base)
+    dtype, _, more = resolve_precision("auto", place)
     quantization = record.get("config", {}).get("quantization", "none")
-    model: Any = load_model(base, dtype=weights, device=place, quantization=quantization)
+    fingerprint = base_fingerprint(base)
+    for path, _ in wanted:  # before the base is loaded, which takes longer
+        trained_on = provenance_of(find_weights(path).parent).get("base", {}).get("fingerprint")
+        if trained_on not in (None, fingerprint):
+            raise ModelError("cli.other_base", where=path, base=base)
+    model = load_model(base, dtype=dtype, device=place, quantization=quantization)
+    layout = attach(model)
+    partner = Partner(model, layout, base, fingerprint, Voice(load_tokenizer(base)), max_new_tokens)
+    partner.notes = [*notes, *more]
+    partner.engine = SimpleEngine(model, layout, limit_tokens=CONTEXT_TOKENS)
+    stack: dict[str, float] = {}
+    loaded: dict[str, str] = {}
     for path, weight in wanted:
-        model = load_adapter(model, path, weight=weight)
-    system_prompt = record.get("config", {}).get("system_prompt")
-    return Partner(model.get_base_model(), tokenizer, system_prompt, max_new_tokens, [*notes, *more])
+        name = loaded.get(path) or loaded.setdefault(path, partner.load(path))
+        stack[name] = stack.get(name, 0.0) + weight
+    partner.use(stack)
+    return partner
 
 
 def _weighed(word: str) -> tuple[str, float]:
@@ -93,38 +176,83 @@ def _weighed(word: str) -> tuple[str, float]:
     return word, 1.0
 
 
-def _provenance(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def converse(partner: Partner, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
-    """Talk until ``/quit`` or the end of input; ``/new`` forgets, ``/save`` keeps the last exchange as a record."""
+def converse(partner: Partner, ask: Callable[[str], str], say: Write, write: Write) -> None:
+    """Talk until ``/quit`` or the end of input. ``say`` prints a line, ``write`` a piece of one."""
     say(text("cli.chat_opening"))
     turns: list[tuple[str, str]] = []
     while True:
         try:
-            words = ask("> ").strip()
+            words = ask("> ").encode("utf-8", "replace").decode().strip()
         except EOFError:
             return
-        if words in ("/quit", "/exit"):
+        command, _, rest = words.partition(" ")
+        if command in ("/quit", "/exit"):
             return
-        if words == "/new":
-            turns = []
-        elif words == "/save":
-            say(_keep(turns))
-        elif words.startswith("/"):
-            say(text("cli.chat_unknown", word=words))
-        elif words:
-            turns.append(("user", words))
-            turns.append(("assistant", partner.reply(turns)))
-            say(turns[-1][1])
+        try:
+            if command.startswith("/"):
+                turns = _obey(partner, command, rest.strip(), turns, say)
+            elif words:
+                turns = [*turns, ("user", words)]
+                turns.append(("assistant", partner.reply(turns, write)))
+                say("")
+        except LoraScriptsError as error:
+            say(str(error))
+            turns = turns[:-1] if turns and turns[-1][0] == "user" else turns
 
 
-def _keep(turns: Sequence[tuple[str, str]]) -> str:
+def _obey(partner: Partner, command: str, rest: str, turns: list[tuple[str, str]], say: Write) -> list[tuple[str, str]]:
+    """Do what a command says; the conversation as it is afterwards."""
+    if command == "/new":
+        return []
+    if command == "/save":
+        say(_keep(turns))
+    elif command == "/adapter":
+        _choose(partner, rest, say)
+    elif command == "/stack":
+        parts = [_weighed(word) for word in rest.split()]
+        partner.use({_named(partner, path): weight for path, weight in parts})
+        say(_state(partner))
+    elif command == "/compare":
+        _compare(partner, rest, turns, say)
+    else:
+        say(text("cli.chat_unknown", word=command))
+    return turns
+
+
+def _choose(partner: Partner, word: str, say: Write) -> None:
+    """One adapter by name or folder; ``base`` is none of them; without a word they are listed."""
+    if word == "base":
+        partner.use({})
+    elif word:
+        partner.use({_named(partner, word): 1.0})
+    else:
+        for name, adapter in partner.adapters.items():
+            say(f"  {name}: {adapter.method}, r={adapter.rank}, {adapter.nbytes / 1e6:.1f} MB")
+    say(_state(partner))
+
+
+def _named(partner: Partner, word: str) -> str:
+    """The name of an adapter that is loaded, or of one that lies in this folder and is loaded now."""
+    return word if word in partner.adapters or not Path(word).exists() else partner.load(word)
+
+
+def _state(partner: Partner) -> str:
+    named = " ".join(f"{name}:{weight:g}" for name, weight in partner.stack.items())
+    return text("cli.chat_now", stack=named or "base")
+
+
+def _compare(partner: Partner, question: str, turns: list[tuple[str, str]], say: Write) -> None:
+    """The same question to the base and to the adapters: a new one, or the last one again."""
+    asked = [("user", question)] if question else turns[:-1]
+    if not asked:
+        say(text("cli.nothing_to_compare"))
+        return
+    now = " ".join(f"{name}:{weight:g}" for name, weight in partner.stack.items())
+    say(f"[base] {partner.reply(asked, stack={})}")
+    say(f"[{now or 'base'}] {partner.reply(asked)}")
+
+
+def _keep(turns: Turns) -> str:
     if not turns:
         return text("cli.nothing_to_save")
     SAVED_TO.parent.mkdir(parents=True, exist_ok=True)

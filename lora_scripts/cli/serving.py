@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import app, say, stderr_console, teller
+from lora_scripts.cli.verbs import app, say, stderr_console, teller, write
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
@@ -27,9 +28,12 @@ def chat(
     for note in partner.notes:
         console.print(note, markup=False, highlight=False)
     if prompt is not None:
-        say(partner.reply([("user", prompt)]))
+        partner.reply([("user", prompt)], write)
+        say("")
         return
-    converse(partner, input, say)
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  # a line can be edited, a Chinese one too
+    converse(partner, input, say, write)
 
 
 @app.command(help=text("cli.serve"))

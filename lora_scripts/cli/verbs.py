@@ -37,3 +37,8 @@ def teller() -> Callable[[str], None]:
 def say(words: str) -> None:
     """Print a result."""
     print(words, flush=True)
+
+
+def write(piece: str) -> None:
+    """Print a piece of a result, without a line's end."""
+    print(piece, end="", flush=True)

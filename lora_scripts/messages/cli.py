@@ -64,13 +64,23 @@ TEXTS: dict[str, tuple[str, str]] = {
     "device": ("auto, cpu or cuda", "auto、cpu 或 cuda"),
     "max_new_tokens": ("longest answer in tokens", "回答的最大词元数"),
     "chat_opening": (
-        "/new forgets, /save keeps the last exchange as a training record, /quit ends",
-        "/new 清空对话，/save 把上一轮存为训练记录，/quit 退出",
+        "/adapter NAME or DIR or base, /stack A:1 B:0.5, /compare [question], /new, /save, /quit",
+        "/adapter 名称、文件夹或 base，/stack A:1 B:0.5，/compare [问题]，/new 清空，/save 存为训练记录，/quit 退出",
     ),
     "chat_unknown": (
-        "{word} is not a command; there are /new /save /quit",
-        "没有 {word} 这个命令；可用 /new /save /quit",
+        "{word} is not a command; there are /adapter /stack /compare /new /save /quit",
+        "没有 {word} 这个命令；可用 /adapter /stack /compare /new /save /quit",
     ),
+    "chat_now": ("answering: {stack}", "当前：{stack}"),
+    "no_such_adapter": ("no such adapter is loaded; there are {names}", "没有加载该适配器；已有 {names}"),
+    "no_such_adapter.fix": ("name its folder: /adapter DIR", "请给出它的文件夹：/adapter DIR"),
+    "nothing_to_compare": ("ask something first, or write /compare QUESTION", "请先提问，或输入 /compare 问题"),
+    "too_long": (
+        "the conversation has {count} tokens, more than fit into {limit} with an answer",
+        "对话有 {count} 个词元，加上回答超过 {limit} 个",
+    ),
+    "too_long.fix": ("begin anew with /new", "请用 /new 重新开始"),
+    "answer_failed": ("the answer failed: {reason}", "回答失败：{reason}"),
     "saved": ("kept in {path}", "已存入 {path}"),
     "nothing_to_save": ("there is nothing to save yet", "还没有可保存的内容"),
     "no_provenance": (

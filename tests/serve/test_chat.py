@@ -1,0 +1,116 @@
+"""The conversation in the terminal: its answers are the server's, its commands do what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from lora_scripts.adapters.files import load_adapter
+from lora_scripts.assemble.talk import SAVED_TO, Partner, converse, open_chat
+from lora_scripts.errors import ModelError, UsageError
+from tests.serve.conftest import BASE
+
+QUESTION = "试用期最长多久？"
+
+
+@pytest.fixture(scope="module")
+def partner(adapters_dir: Path) -> Iterator[Partner]:
+    made = open_chat([str(adapters_dir / "a1")], base_model=str(BASE), max_new_tokens=12)
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LORA_SCRIPTS_LANG", "en")
+    monkeypatch.chdir(tmp_path)
+
+
+def talk(partner: Partner, *lines: str) -> str:
+    """All that is printed while these lines are typed."""
+    typed, out = iter(lines), []
+
+    def ask(_: str) -> str:
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    converse(partner, ask, lambda line: out.append(line + "\n"), out.append)
+    return "".join(out)
+
+
+def stock(tokenizer: Any, folder: Path, pairs: dict[str, float], ids: list[int]) -> str:
+    model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+    for name, weight in pairs.items():
+        model = load_adapter(model, folder / name, weight=weight)
+    given = torch.tensor([ids])
+    out = model.generate(input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=12, do_sample=False)
+    words: str = tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)
+    return words.strip()
+
+
+def test_answers_are_those_of_stock_generate_under_any_stack(
+    partner: Partner, adapters_dir: Path, tokenizer: Any
+) -> None:
+    ids = partner.base_voice.prompt_ids([("user", QUESTION)])
+    talk(partner, f"/adapter {adapters_dir / 'a2'}")
+    for stack in ({}, {"a1": 1.0}, {"a1": 0.5, "a2": -0.7}):
+        partner.use(stack)
+        pieces: list[str] = []
+        said = partner.reply([("user", QUESTION)], pieces.append)
+        assert said == stock(tokenizer, adapters_dir, stack, ids)
+        assert "".join(pieces).strip() == said
+        assert len([piece for piece in pieces if piece]) > 1
+
+
+def test_commands_change_who_answers(partner: Partner, adapters_dir: Path) -> None:
+    said = talk(partner, "/adapter base", QUESTION, f"/adapter {adapters_dir / 'a5'}", "/stack a1:0.5 a5", "/adapter")
+    assert "answering: base" in said
+    assert "answering: a5:1" in said
+    assert "answering: a1:0.5 a5:1" in said
+    assert "a5: rslora, r=8" in said
+    assert partner.stack == {"a1": 0.5, "a5": 1.0}
+
+
+def test_compare_asks_base_and_adapters_the_same(partner: Partner) -> None:
+    partner.use({"a1": 1.0})
+    alone, adapted = (partner.reply([("user", QUESTION)], stack=s) for s in ({}, {"a1": 1.0}))
+    assert alone != adapted
+    for lines in ((f"/compare {QUESTION}",), (QUESTION, "/compare")):
+        said = talk(partner, *lines)
+        assert f"[base] {alone}" in said
+        assert f"[a1:1] {adapted}" in said
+    assert "ask something first" in talk(partner, "/compare")
+
+
+def test_a_good_exchange_is_saved_as_a_training_record(partner: Partner) -> None:
+    talk(partner, QUESTION, "/save")
+    (line,) = SAVED_TO.read_text(encoding="utf-8").splitlines()
+    roles = [(m["role"], m["content"]) for m in json.loads(line)["messages"]]
+    assert roles[0] == ("user", QUESTION)
+    assert roles[1][0] == "assistant"
+
+
+def test_what_is_wrong_is_said_and_the_talk_goes_on(partner: Partner, adapters_dir: Path) -> None:
+    partner.use({"a1": 1.0})
+    said = talk(partner, "/stack nobody:1", "/stack a1:x", "/fly", "问" * 4000, f"/adapter {adapters_dir}", QUESTION)
+    for words in ("no such adapter", "not a weight", "/fly is not a command", "more than fit", "there is no adapter"):
+        assert words in said
+    assert partner.reply([("user", QUESTION)]) in said
+    assert partner.stack == {"a1": 1.0}
+
+
+def test_adapters_that_do_not_go_together_are_refused(partner: Partner, adapters_dir: Path) -> None:
+    name = partner.load(str(adapters_dir / "a6"))
+    with pytest.raises(UsageError, match="cannot count for"):
+        partner.use({name: 0.5})
+    partner.use({"a1": 1.0})
+    with pytest.raises(ModelError):
+        partner.load(str(adapters_dir / "nothing"))
