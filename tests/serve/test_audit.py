@@ -66,6 +66,14 @@ def test_any_changed_byte_is_found_at_its_line(path, number):
         assert found.problem.where == f"{path}:{number + 1}", (at, found.problem)
 
 
+def test_a_line_that_only_looks_otherwise_is_found(path):
+    lines = written(path)
+    record = json.loads(lines[2])
+    for other in (json.dumps(record), json.dumps(dict(reversed(record.items())), separators=(",", ":"))):
+        assert found_in(path, [*lines[:2], other.encode() + b"\n", *lines[3:]]).problem.where == f"{path}:3"
+    assert found_in(path, [*lines[:2], b"\n", *lines[2:]]).problem.where == f"{path}:3"
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_a_line_taken_out_doubled_or_moved_is_found(path, number):
     lines = written(path)
@@ -109,11 +117,22 @@ def test_a_head_that_is_missing_edited_or_of_another_log_is_found(path, tmp_path
             assert not verify(path).ok, at
     head.write_bytes(good[:256])
     assert not verify(path).ok
+    head.write_bytes(good[256:] + good[:256])
+    assert verify(path).ok
     head.unlink()
     assert verify(path).problem.where == str(head)
     written(tmp_path / "other.jsonl")
     head.write_bytes((tmp_path / "other.jsonl.head").read_bytes())
     assert not verify(path).ok
+
+
+def test_a_head_put_together_from_an_older_one_is_found(path):
+    written(path, 3)
+    head = path.with_name(path.name + ".head")
+    older = head.read_bytes()
+    lines = written(path, 3)
+    head.write_bytes(older[:256] + head.read_bytes()[256:])
+    assert not found_in(path, lines[:5]).ok
 
 
 def test_texts_stay_out_unless_they_are_wanted(path, tmp_path):

@@ -1,6 +1,7 @@
 """Guardrails: nothing that violates leaves, however a text is disguised and wherever it is cut."""
 
 import random
+import time
 import unicodedata
 
 import pytest
@@ -69,6 +70,7 @@ def cut(text, sizes):
         ("full width", "ｃａｓｈ ｏｕｔ"),
         ("case", "CaSh OuT"),
         ("homoglyphs", "саѕh оut"),  # Cyrillic а, с, ѕ, о
+        ("capital homoglyphs", "САЅН ОUТ"),
         ("accents", "cásh öut"),
         ("mathematical letters", "𝗰𝗮𝘀𝗵 𝖔𝖚𝖙"),
         ("circled letters", "ⓒⓐⓢⓗ ⓞⓤⓣ"),
@@ -166,7 +168,7 @@ def test_a_long_text_is_guarded_like_its_pieces():
     rules = guard(words_rule())
     assert "".join(streamed(rules, cut(text, [3, 1, 2]))[0]) == whole(rules, text)[0]
     quiet = "这里没有什么要紧的话。" * 900
-    for place in (2040, 2047, 2048, 4095, 6000):
+    for place in (2040, 2045, 2047, 2048, 4095, 6000):
         hidden = quiet[:place] + "网络赌博" + quiet[place:]
         assert whole(rules, hidden)[0] == quiet[:place] + MARK * 4 + quiet[place:]
 
@@ -210,6 +212,16 @@ def test_patterns_are_found_however_the_text_is_cut(parts, sizes, pattern):
     assert left == regex.sub(pattern, lambda match: MARK * len(match[0]), text)
 
 
+def test_an_end_of_line_is_not_the_end_of_the_text():
+    rules = guard(Rule("pattern", "pattern", "mask", patterns=("a.*?c$",)))
+    assert "".join(streamed(rules, "ac\nb")[0]) == "ac\nb"
+    assert "".join(streamed(rules, "bac\n")[0]) == f"b{MARK * 2}\n"
+
+
+def test_a_word_around_a_masked_word_is_masked_too():
+    assert masked("赌赌博博") == MARK * 4
+
+
 ATOMS = ["a", "b", " ", "[ab]", "[^a]", ".", r"\b", r"\B", r"\w", "(?=a)", "(?!ab)", "(?<!b)", "$", "^", r"\M"]
 EXPRESSIONS = st.recursive(
     st.sampled_from(ATOMS),
@@ -240,7 +252,9 @@ def test_no_expression_matches_where_its_beginning_was_given_up(expression, text
 
 def test_a_pattern_that_runs_away_refuses_in_time(caplog):
     rules = guard(Rule("slow", "pattern", "mask", patterns=(r"(?:a|aa)+(?:b|c)x",)))
+    begin = time.perf_counter()
     left, guarded = whole(rules, "好" + "a" * 5000)
+    assert time.perf_counter() - begin < 2
     assert guarded.refused and left.endswith(REFUSAL) and "a" not in left
     assert "slow" in caplog.text
     assert rules.check_input([("user", "a" * 5000)]).refused == REFUSAL
@@ -252,7 +266,7 @@ def test_patterns_that_cannot_be_judged_in_a_stream_are_refused(odd):
 
 
 SENTENCES = [
-    "张三的电话是13812345678，邮箱 li.si@example.com。",
+    "交了13812345678元，张三的电话是13812345678，邮箱 li.si@example.com。",
     "身份证号 11010519491231002X，车牌京A F12345",
     "微信：abc_def99 或者 wx: hello-world1",
     "卡号 6222 0212 3456 7890 128，金额13812345678元",
@@ -279,8 +293,8 @@ def test_personal_data_are_those_that_the_desensitiser_finds(types):
 
 def test_personal_data_never_leave_a_stream():
     rules = guard(Rule("personal", "pii", "mask", types=frozenset(DEFAULT_TYPES)))
-    for size in (1, 2, 5):
-        pieces, guarded = streamed(rules, cut("请打１３８-1234-5678 找我，谢谢您的理解与支持，再会。" * 20, [size]))
+    for size in (1, 2, 50):
+        pieces, guarded = streamed(rules, cut("请打１３８-1234-5678 找我，谢谢您的理解与支持，再会。" * 250, [size]))
         left = "".join(pieces)
-        assert left == "请打[电话] 找我，谢谢您的理解与支持，再会。" * 20
-        assert guarded.hits[0].count == 20 and guarded.finish_reason == "content_filter"
+        assert left == "请打[电话] 找我，谢谢您的理解与支持，再会。" * 250
+        assert guarded.hits[0].count == 250 and guarded.finish_reason == "content_filter"

@@ -13,13 +13,10 @@ _BREAK = "\n\n"
 
 
 class Seams:
-    """Masks words that come to be where a replacement or an appended text meets what stands beside it.
-
-    Marks in the text are ours here: what was masked is no noise between the letters of a word any more.
-    """
+    """Masks words that come to be where a replacement or an appended text meets what stands beside it."""
 
     def __init__(self, words: WordList | None) -> None:
-        self._scanner = WordScanner(words, mark_is_noise=False) if words else None
+        self._scanner = WordScanner(words) if words else None
         self._text, self._base = "", 0
         self._mask: set[int] = set()
         self.masked: Counter[int] = Counter()

@@ -99,14 +99,9 @@ class PersonalScanner:
     def _look(self, text: str, base: int, run: Span) -> list[Span]:
         start, stop = run.start - base, run.end - base
         front = max(0, start - BEFORE)
-        while front and front < start and self._shape[front - 1] in _WORDY and self._shape[front] in _WORDY:
-            front += 1  # no half of a number
         spans = find_pii(text[front : stop + self._after], self._types)
         places = [(base + front + span.start, base + front + span.end, span.type) for span in spans]
         return [Span(a, b, self._rule, kind) for a, b, kind in places if run.start <= a and b <= run.end]
-
-
-_WORDY = frozenset("0abcdefghijklmnopqrstuvwxyz")
 
 
 def types_of(wanted: object) -> frozenset[str] | None:

@@ -14,7 +14,6 @@ from lora_scripts.serve.guardrails.disguise import (
     APOSTROPHES,
     BARRIER,
     FOLDS,
-    MARK,
     Sign,
     digit_of,
     is_latin,
@@ -74,10 +73,10 @@ def word_list(words: Mapping[int, Iterable[str]], *, heard: frozenset[int] = fro
 
 
 class WordScanner:
-    """Follows one text; ``mark_is_noise`` is off where the marks in it are known to be ours."""
+    """Follows one text."""
 
-    def __init__(self, words: WordList, *, mark_is_noise: bool = True) -> None:
-        self._words, self._mark_is_noise = words, mark_is_noise
+    def __init__(self, words: WordList) -> None:
+        self._words = words
         self._read = 0  # characters of the text that are in the view
         self._signs: list[Sign] = []
         self._gap, self._noise = "", 0  # since the last sign: what was to be seen, and how many characters there were
@@ -134,8 +133,6 @@ class WordScanner:
     def _take(self, fresh: str, at: int) -> None:
         for place, char in enumerate(fresh, at):
             folded = FOLDS[ord(char)]
-            if char == MARK and not self._mark_is_noise:
-                folded = BARRIER
             if not folded:
                 self._gap += "" if is_unseen(char) else char
                 self._noise += 1
