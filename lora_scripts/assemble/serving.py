@@ -218,7 +218,7 @@ def _name_stacks(config: ServeConfig, models: Models, store: AdapterStore, say: 
         try:
             name_stack(models, name, pairs)
         except UnknownModel as error:
-            raise UsageError("serve.stack_unknown", where=f"stacks: {name}", name=error) from error
+            raise UsageError("serve.stack_unknown", where=f"stacks: {name}", name=str(error)) from error
         for line in overlaps(store, pairs):
             say(line)
 

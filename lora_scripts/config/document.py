@@ -7,7 +7,8 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
-from lora_scripts.config.schema import SECTIONS, Config
+from lora_scripts.config.schema import SECTIONS, Config, Section
+from lora_scripts.config.serving import ServeConfig
 from lora_scripts.config.values import DEVICES, AnswerRules
 from lora_scripts.config.words import choices_of, plain_type, range_of
 
@@ -39,6 +40,14 @@ Read with a printed note; a config that has both names of one thing is refused.
 | key · 键 | also read · 也可写作 |
 |---|---|
 """
+_SERVE_HEAD = """
+## serve.yaml
+
+The file of `lora-scripts serve CONFIG`, see [serving.md](serving.md). What the command line says wins.
+
+`lora-scripts serve CONFIG` 的配置文件，见 [serving.md](serving.md)。命令行上的选项优先。
+
+"""
 
 
 def markdown() -> str:
@@ -46,15 +55,19 @@ def markdown() -> str:
     parts = [_HEAD]
     for section in SECTIONS:
         parts.append(f"\n## {section.title()} · {section.title(chinese=True)}\n\n")
-        parts.append("| key · 键 | value · 取值 | default · 默认 | meaning | 含义 |\n|---|---|---|---|---|\n")
-        parts += [_row(name, key) for name, key in section.model_fields.items()]
+        parts += _table(section)
     parts.append(_ALIAS_HEAD)
     for name in Config.model_fields:
         others = [alias for alias, key in ALIASES.items() if key == name]
         others += [f"{switch}: true" for switch, (key, _, _) in SWITCHES.items() if key == name]
         if others:
             parts.append(f"| `{name}` | {', '.join(f'`{other}`' for other in sorted(others))} |\n")
-    return "".join(parts)
+    return "".join([*parts, _SERVE_HEAD, *_table(ServeConfig)])
+
+
+def _table(section: type[Section]) -> list[str]:
+    head = "| key · 键 | value · 取值 | default · 默认 | meaning | 含义 |\n|---|---|---|---|---|\n"
+    return [head, *(_row(name, key) for name, key in section.model_fields.items())]
 
 
 def json_schema() -> dict[str, Any]:
@@ -85,14 +98,14 @@ def _values(name: str, key: FieldInfo) -> str:
     choices = DEVICES if name == "device" else choices_of(key)
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
-    words = _TYPES.get(get_origin(kind) or kind, "list of texts")
+    words = "list of rules" if name == "routes" else _TYPES.get(get_origin(kind) or kind, "list of texts")
     return f"{words}, {range_of(key)}" if range_of(key) else words
 
 
 def _default(key: FieldInfo) -> str:
     if key.is_required():
         return "**required**"
-    if key.default is None or key.default == ():
+    if key.default in (None, ()) or key.default_factory is not None:
         return "empty"
     spelt = str(key.default).lower() if isinstance(key.default, bool) else str(key.default)
     return f"`{spelt}`"

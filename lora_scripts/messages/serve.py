@@ -99,7 +99,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{weight} is no weight for {name}: it must be a number from -{most} to {most}",
         "{weight} 不能作为 {name} 的权重，应为 -{most} 到 {most} 之间的数",
     ),
-    "stack_unknown": ("there is no adapter {where} names", "没有该适配器"),
+    "stack_unknown": ("there is no adapter {name}", "没有适配器 {name}"),
     "two_doras": (
         "each DoRA adapter rescales the base's weight, so only one can be in a stack: {names}",
         "每个 DoRA 适配器都会缩放基础模型的权重，叠加中只能有一个：{names}",

@@ -95,6 +95,13 @@ def add_admin(app: FastAPI, face: Face, *, root: Path | None, warn: Any = None) 
         unload(body.lora_name)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
+    _add_stacks(app, face, warn)
+    _catch_known(app)
+
+
+def _add_stacks(app: FastAPI, face: Face, warn: Any) -> None:
+    models = face.service.models
+
     @app.get("/admin/stacks")
     async def stacks() -> Any:
         return {"stacks": [_stack(name, pairs) for name, pairs in models.stacks.items()]}
@@ -113,8 +120,6 @@ def add_admin(app: FastAPI, face: Face, *, root: Path | None, warn: Any = None) 
         if models.stacks.pop(name, None) is None:
             raise Failure(404, text("serve.unknown_model", name=name[:80]), "name")
         return {"name": name, "deleted": True}
-
-    _catch_known(app)
 
 
 def _catch_known(app: FastAPI) -> None:

@@ -152,6 +152,8 @@ class Answers:
         count = asked.choices * max(1, len(asked.prompts))
         service.admission.enter(self._key, count)
         self._entered = count
+        if asked.sampling.top_logprobs is not None and service.guardrails.guards_output:
+            raise UsageError("serve.logprobs_guarded")
         messages = self._guarded_input()
         self._choose_model(messages)
         if self._refusal is not None:

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 from lora_scripts.config import Config
+from lora_scripts.config.serving import ServeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = [p for room in ("cli", "assemble") for p in (ROOT / "lora_scripts" / room).glob("*.py")]
@@ -37,7 +38,12 @@ def test_each_key_is_read_where_parts_are_made():
     assert set(Config.model_fields) - used == set()
 
 
+def test_each_key_of_a_server_is_read_where_it_is_put_together():
+    used = set().union(*(attributes(p.read_text(encoding="utf-8")) for p in READERS))
+    assert set(ServeConfig.model_fields) - used == set()
+
+
 def test_nothing_is_read_that_is_no_key():
     used = set().union(*(attributes(p.read_text(encoding="utf-8")) for p in READERS))
-    known = set(Config.model_fields) | set(dir(Config))
+    known = set(Config.model_fields) | set(dir(Config)) | set(ServeConfig.model_fields)
     assert {name for name in used - known if not name.startswith("_")} <= {"get"}

@@ -67,6 +67,11 @@ class Guardrails:
         """What marks generated content, or None."""
         return self._rules.label or None
 
+    @property
+    def guards_output(self) -> bool:
+        """Whether there are rules on what comes out."""
+        return not self._rules.sides["output"].empty
+
     def refresh(self) -> None:
         """Read files that changed. A file that is wrong now leaves the old rules in force, with a warning."""
         if self._read is None or not self._lock.acquire(blocking=False):
