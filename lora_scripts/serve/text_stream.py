@@ -47,10 +47,10 @@ class TextStream:
                 return ""
             self._strip = False
         self._held += piece
-        at = min((i for s in self._stop if (i := self._held.find(s)) >= 0), default=-1)
-        if at >= 0:
+        ends = [(i + len(s), i) for s in self._stop if (i := self._held.find(s)) >= 0]
+        if ends:  # the one that is whole first, so that it does not matter how the text is cut into tokens
             self.stopped = True
-            given, self._held = self._held[:at], ""
+            given, self._held = self._held[: min(ends)[1]], ""
             return given
         kept = self._maybe_stop()
         given, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
