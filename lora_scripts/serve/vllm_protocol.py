@@ -87,7 +87,7 @@ def events_of(line: str, generation: Generation) -> list[Event]:
             raise LostReplica(words_of(line.removeprefix("data:").encode()))
         choices = chunk["choices"]
         return _tokens_of(choices[0], generation) if choices else []
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise LostReplica(text("remote.not_vllm", line=line[:120])) from error
 
 
