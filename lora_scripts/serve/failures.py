@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(400, words, "messages", "context_length_exceeded")
     if isinstance(error, Busy):
         status = 503 if error.key == "serve.draining" else 429
-        wait = {"Retry-After": str(round(error.seconds))}
+        wait = {"Retry-After": str(math.ceil(error.seconds))}
         return Failure(status, text(error.key, **error.values), code=error.key.partition(".")[2], headers=wait)
     if isinstance(error, StoreFull):
         return Failure(503, text("serve.store_full", name=str(error)), code="store_full", headers={"Retry-After": "2"})

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lora_scripts.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
@@ -88,7 +90,10 @@ class Admission:
 
         Raises:
             Busy: The queue is full, the client is over a limit, or the server is going down.
+            UsageError: There will never be so many places.
         """
+        if answers > self.most:
+            raise UsageError("serve.bad_field", name="n", reason=f"≤ {self.most}")
         if self.draining:
             raise Busy("serve.draining", 5)
         if self.open + answers > self.most:
