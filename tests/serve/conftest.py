@@ -42,9 +42,9 @@ STACKS: list[tuple[tuple[str, float], ...]] = [
 Pairs = Sequence[tuple[str, float]]
 
 
-def make_adapters(base: Path, folder: Path, shapes: dict[str, dict[str, Any]]) -> Path:
+def make_adapters(base: Path, folder: Path, shapes: dict[str, dict[str, Any]], seed: int = 0) -> Path:
     """Adapters with random weights that change what the base says, each a folder of its own."""
-    for number, (name, shape) in enumerate(shapes.items()):
+    for number, (name, shape) in enumerate(shapes.items(), seed):
         torch.manual_seed(number)
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         adapted = get_peft_model(model, LoraConfig(lora_alpha=16, task_type="CAUSAL_LM", **shape))
