@@ -119,12 +119,18 @@ def read_model(source: Source, file: Path) -> Any:
     Raises:
         ModelError: A weight is missing in the file.
     """
+    import gguf
     from transformers import AutoConfig
 
     with quiet():
         config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
+    fields = gguf.GGUFReader(file).fields
+    # transformers takes the width of a head for the usual one of the architecture, not for what the file says
+    config.head_dim = int(fields[f"{fields['general.architecture'].contents()}.attention.key_length"].contents())
+    if hasattr(config, "query_pre_attn_scalar"):
+        config.query_pre_attn_scalar = config.head_dim  # as llama.cpp has it
     whole = AutoConfig.from_pretrained(str(source.base), local_files_only=True)
-    # transformers does not read rope_freqs, in which GGUF keeps Llama's scaling of rotary frequencies
+    # nor does it read rope_freqs, in which GGUF keeps Llama's scaling of rotary frequencies
     if whole.rope_parameters.get("rope_type", "default") != "default":
         config.rope_parameters = whole.rope_parameters
     return stock_model(file.parent, dtype=source.dtype, device=source.device, gguf_file=file.name, config=config)

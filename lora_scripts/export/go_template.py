@@ -23,7 +23,7 @@ def template_of_strings(strings: Strings, bos: str = "") -> str:
         "post": strings.system[1],
         "ask": strings.ask,
         "lead": strings.lead,
-        "next": strings.next or strings.close,
+        "next": strings.close if strings.next is None else strings.next,
     }
     q = {name: _quote(value) for name, value in quoted.items()}
     return (

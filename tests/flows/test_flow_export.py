@@ -1,0 +1,56 @@
+"""``export`` on a finished run, through the command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from calling import SAMPLE, command, refused
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import lora_scripts.cli.exporting  # noqa: F401  # names the verb
+
+
+def test_a_run_is_exported_merged_and_answers_as_chat_does(run_copy: Path) -> None:
+    said = command("export", run_copy, "--to", "merged")
+    assert said.code == 0, said.words
+    assert "largest_difference_of_a_logit" in said.out and "verified; the export is in" in said.out
+    folder = run_copy / "export" / "merged"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": SAMPLE}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    out = model.generate(**prompt, max_new_tokens=12, do_sample=False)
+    stock = tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    chatted = command("chat", "--adapter", run_copy, "--prompt", SAMPLE, "--max-new-tokens", "12")
+    assert chatted.out.strip() == stock
+    report = json.loads((folder / "export.json").read_text())
+    record = json.loads((run_copy / "provenance.json").read_text())
+    assert report["adapter"]["weights_sha256"] == record["weights_sha256"]
+    assert report["base"]["fingerprint"] == record["base"]["fingerprint"]
+    assert str(record["result"]["validation loss"]) in (folder / "README.md").read_text()
+    refused(command("export", run_copy, "--to", "merged"), 2, "something here already", "--overwrite")
+    assert command("export", run_copy, "--to", "merged", "--overwrite").code == 0
+
+
+def test_a_run_is_exported_as_gguf_with_its_sample_questions(run_copy: Path) -> None:
+    said = command("export", run_copy, "--to", "gguf", "--output", run_copy / "file")
+    assert said.code == 0, said.words
+    assert "prompts_with_other_ids: 0" in said.out
+    assert (run_copy / "file" / "out.gguf").is_file()
+
+
+def test_a_run_whose_base_is_gone_says_so(run_copy: Path, tmp_path: Path) -> None:
+    record = json.loads((run_copy / "provenance.json").read_text())
+    moved = shutil.copytree(record["base"]["path"], tmp_path / "moved")
+    record["base"]["path"] = str(tmp_path / "gone")
+    (run_copy / "provenance.json").write_text(json.dumps(record))
+    refused(command("export", run_copy, "--to", "peft"), 2, "gone")
+    assert command("export", run_copy, "--to", "peft", "--base-model", moved).code == 0
+
+
+def test_layouts_of_pictures_are_refused_for_a_text_run(run_copy: Path) -> None:
+    for layout in ("kohya", "diffusers"):
+        refused(command("export", run_copy, "--to", layout), 2, "picture adapters", "merged, peft, gguf")
