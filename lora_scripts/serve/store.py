@@ -113,8 +113,9 @@ class AdapterStore:
         if not NAME.fullmatch(name) or name in (".", ".."):
             raise UsageError("serve.bad_name", name=name[:80])
         entry = Entry(name, path, self._describe(path), pinned=pinned)
-        self._fetch(entry)
-        with self._lock:
+        loaded = self._load(name, path)
+        with self._lock:  # one step, or two that come at once would both find room
+            self._place(entry, loaded)
             before = self._entries.get(name)
             self._entries[name] = entry
             self._leave(before)
@@ -153,12 +154,15 @@ class AdapterStore:
             StoreFull: No room now.
         """
         with self._lock:
-            entry = self._entries[name]
-        with entry.lock:
-            if entry.loaded is None or entry.tier != "device":
-                self._fetch(entry)
-            with self._lock:
-                return self._held(entry)
+            entry = self._held(self._entries[name])  # held from here on, so that nobody takes it away as it comes
+        try:
+            with entry.lock:
+                if entry.loaded is None or entry.tier != "device":
+                    self._fetch(entry)
+        except BaseException:
+            self.release(entry)
+            raise
+        return entry
 
     def release(self, entry: Entry) -> None:
         """A request that held the entry has ended."""
@@ -184,16 +188,19 @@ class AdapterStore:
         else:
             loaded = self._load(entry.name, entry.path)
         with self._lock:
-            try:
-                if entry.digest and loaded.digest != entry.digest:
-                    raise UsageError("serve.file_changed", where=entry.path, name=entry.name)
-                self._make_room(loaded.nbytes, entry)
-            except BaseException:
-                if entry.loaded is None:
-                    self._dropped(loaded)
-                raise
-            entry.loaded, entry.tier = loaded, "device"
-            entry.digest, entry.nbytes = loaded.digest, loaded.nbytes
+            self._place(entry, loaded)
+
+    def _place(self, entry: Entry, loaded: Loaded) -> None:
+        try:
+            if entry.digest and loaded.digest != entry.digest:
+                raise UsageError("serve.file_changed", where=entry.path, name=entry.name)
+            self._make_room(loaded.nbytes, entry)
+        except BaseException:
+            if entry.loaded is None:
+                self._dropped(loaded)
+            raise
+        entry.loaded, entry.tier = loaded, "device"
+        entry.digest, entry.nbytes = loaded.digest, loaded.nbytes
 
     def _make_room(self, wanted: int, for_entry: Entry) -> None:
         if wanted > self._device_bytes:
@@ -245,10 +252,14 @@ def below(root: Path, wanted: str) -> Path:
     if "\0" in wanted or Path(wanted).is_absolute():
         raise UsageError("serve.outside", path=wanted[:120])
     real_root = root.resolve()
-    found = (real_root / wanted).resolve()
+    try:
+        found = (real_root / wanted).resolve()
+        exists = found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a ring, a name that is too long or no text
+        raise UsageError("serve.outside", path=ascii(wanted[:120])) from error
     if found == real_root or not found.is_relative_to(real_root):
         raise UsageError("serve.outside", path=wanted[:120])
-    if not found.exists():
+    if not exists:
         raise UsageError("serve.no_such_adapter_folder", path=wanted[:120])
     return found
 
@@ -260,6 +271,6 @@ def weights_below(root: Path, path: Path) -> None:
         UsageError: One does.
     """
     real_root = root.resolve()
-    for file in path.iterdir() if path.is_dir() else [path]:
+    for file in (path if path.is_dir() else path.parent).iterdir():
         if file.is_symlink() and not file.resolve().is_relative_to(real_root):
             raise UsageError("serve.outside", path=file.name)
