@@ -212,31 +212,58 @@ def test_patterns_are_found_however_the_text_is_cut(parts, sizes, pattern):
     assert left == regex.sub(pattern, lambda match: MARK * len(match[0]), text)
 
 
-def test_an_end_of_line_is_not_the_end_of_the_text():
-    rules = guard(Rule("pattern", "pattern", "mask", patterns=("a.*?c$",)))
-    assert "".join(streamed(rules, "ac\nb")[0]) == "ac\nb"
-    assert "".join(streamed(rules, "bac\n")[0]) == f"b{MARK * 2}\n"
+@pytest.mark.parametrize(
+    ("pattern", "text", "left"),
+    [
+        ("ac$", "ac\nb", "ac\nb"),
+        ("ac$", "bac\n", f"b{MARK * 2}\n"),
+        ("a(?!bc)", "abc", "abc"),
+        ("a(?!bc)", "abd", f"{MARK}bd"),
+    ],
+)
+def test_what_follows_decides_however_late_it_comes(pattern, text, left):
+    rules = guard(Rule("pattern", "pattern", "mask", patterns=(pattern,)))
+    assert "".join(streamed(rules, text)[0]) == left
 
 
 def test_a_word_around_a_masked_word_is_masked_too():
     assert masked("赌赌博博") == MARK * 4
 
 
-ATOMS = ["a", "b", " ", "[ab]", "[^a]", ".", r"\b", r"\B", r"\w", "(?=a)", "(?!ab)", "(?<!b)", "$", "^", r"\M"]
+ATOMS = [
+    "a",
+    "b",
+    " ",
+    "[ab]",
+    "[^a]",
+    ".",
+    r"\b",
+    r"\B",
+    r"\w",
+    "(?=a)",
+    "(?!ab)",
+    "(?<!b)",
+    "(?<=a)",
+    "$",
+    "^",
+    r"\M",
+]
 EXPRESSIONS = st.recursive(
     st.sampled_from(ATOMS),
     lambda inner: (
         st.tuples(inner, inner).map("".join)
         | st.tuples(inner, inner).map(lambda two: f"(?:{two[0]}|{two[1]})")
         | inner.map(lambda one: f"(?>{one})")
-        | st.tuples(inner, st.sampled_from(["*", "+", "?", "++", "{1,2}?"])).map(lambda two: f"(?:{two[0]}){two[1]}")
+        | st.tuples(inner, st.sampled_from(["*", "*?", "+", "?", "++", "{1,2}?"])).map(
+            lambda two: f"(?:{two[0]}){two[1]}"
+        )
     ),
     max_leaves=6,
 )
 
 
 @settings(max_examples=400, deadline=None)
-@given(EXPRESSIONS, st.text("ab ", min_size=2, max_size=6))
+@given(st.tuples(st.sampled_from(["", "(?m)"]), EXPRESSIONS).map("".join), st.text("ab\n", min_size=2, max_size=6))
 def test_no_expression_matches_where_its_beginning_was_given_up(expression, text):
     if pattern_fault(expression)[0]:
         return

@@ -16,9 +16,9 @@ WINDOW = 256  # characters from where a match begins that are looked at; a longe
 TIMEOUT_S = 0.05  # for one look of one pattern
 
 _TOKEN = r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]"
-_LOOSER = {r"(?>": "(?:", "(?!": "(?=|", "(?<!": "(?<=|"}
+_LOOSER = {r"(?>": "(?:", "(?!": "(?=|", "(?<!": "(?<=|", "(?<=": "(?<=|"}
 _STRICT = regex.compile(
-    rf"(?P<boundary>\\[bBmM])|{_TOKEN}|(?P<group>\(\?(?:>|<?!))|(?P<repeat>[+*?]|\{{[^}}]*\}})\+", regex.DOTALL
+    rf"(?P<boundary>\\[bBmMA]|\^)|{_TOKEN}|(?P<group>\(\?(?:>|!|<[!=]))|(?P<repeat>[+*?]|\{{[^}}]*\}})\+", regex.DOTALL
 )
 _AHEAD = regex.compile(rf"(?P<ahead>\(\?!|\(\?\(|\$|\\Z|\\z)|{_TOKEN}", regex.DOTALL)
 _REFUSED = regex.compile(
@@ -57,8 +57,8 @@ def _looser(token: regex.Match[str]) -> str:
 class Pattern:
     """A pattern made ready; ``exact`` decides.
 
-    ``loose`` matches wherever ``exact`` does and more: it has no boundaries, nothing is forbidden around it, and it
-    may always go back. It tells what may still become a match.
+    ``loose`` matches wherever ``exact`` does and more: it has no boundaries, nothing is asked of what stands before
+    and nothing forbidden behind, and it may always go back. It tells what may still become a match.
     """
 
     def __init__(self, pattern: str) -> None:
