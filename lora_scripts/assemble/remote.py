@@ -51,7 +51,7 @@ def open_remote(
         rank = config.max_lora_rank
         engine = _attach(config, base, folder, say)
     else:
-        rank = _rank_to_hold(config)
+        rank = rank_to_hold(config)
         engine = _start(config, base, folder, rank, say)
 
     def load(name: str, path: Path) -> RemoteAdapter:
@@ -152,7 +152,7 @@ def vllm_arguments(base: Path, name: str, rank: int, max_requests: int) -> list[
     ]  # fmt: skip
 
 
-def _rank_to_hold(config: ServeConfig) -> int:
+def rank_to_hold(config: ServeConfig) -> int:
     """The rank that a server of ours reserves memory for: ``max_lora_rank`` if it is given, else what the adapters and
     stacks of the config need."""
     wanted = config.max_lora_rank

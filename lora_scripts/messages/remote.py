@@ -97,5 +97,51 @@ TEXTS: dict[str, tuple[str, str]] = {
     "broke_off": ("the answer ended without an end", "回答中途中断"),
     "ended": ("the server ended the answer: {reason}", "服务器结束了回答：{reason}"),
     "not_vllm": ("this is not what vLLM answers: {line}", "这不是 vLLM 的响应：{line}"),
+    # files for a cluster
+    "files_there": ("the folder holds {names} already", "该文件夹中已有 {names}"),
+    "files_there.fix": ("choose another folder", "请换一个文件夹"),
+    "kubernetes_head": (
+        "The gateway of lora-scripts and its vLLM servers. Before `kubectl apply -f` of this file:\n"
+        "1. The gateway's image: `docker build -t IMAGE .` in the checkout, pushed to where the cluster finds it.\n"
+        "2. The keys: kubectl create secret generic lora-keys --from-literal=api-key=… --from-literal=admin-key=…\n"
+        "   --from-literal=vllm-key=…\n"
+        "3. Storage classes and sizes of the claims below; base and adapters copied into them.\n"
+        "4. More or fewer servers: change `replicas` of the StatefulSet and the addresses under `vllm` together.\n"
+        "A network plugin that follows NetworkPolicy is needed: without one, all of the cluster reaches vLLM.",
+        "lora-scripts 网关及其 vLLM 服务。执行 `kubectl apply -f` 之前：\n"
+        "1. 网关镜像：在代码目录执行 `docker build -t IMAGE .`，并推送到集群可拉取的位置。\n"
+        "2. 密钥：kubectl create secret generic lora-keys --from-literal=api-key=… --from-literal=admin-key=…\n"
+        "   --from-literal=vllm-key=…\n"
+        "3. 按需设置下面各存储声明的存储类与容量，并把基础模型和适配器复制进去。\n"
+        "4. 增减服务数量时，请同时修改 StatefulSet 的 `replicas` 和 `vllm` 下的地址。\n"
+        "集群的网络插件必须支持 NetworkPolicy，否则集群内任何程序都能访问 vLLM。",
+    ),
+    "ray_head": (
+        "vLLM on Ray Serve with the same base and adapters: `serve deploy` of this file. Requests do not pass the\n"
+        "gateway: no keys, no guardrails, no stacks, no audit log. Put PEFT folders below the bucket named here, one\n"
+        "for each adapter (`lora-scripts export RUN --to peft`; stacks by `lora-scripts adapters combine`), and ask\n"
+        "for the model `{base}:NAME`. The base lies under the same path on every node.",
+        "在 Ray Serve 上以同样的基础模型和适配器运行 vLLM：对本文件执行 `serve deploy`。请求不经过网关：\n"
+        "没有密钥、护栏、叠加与审计日志。请把各适配器的 PEFT 文件夹放到此处的存储桶之下\n"
+        "（`lora-scripts export RUN --to peft`；叠加用 `lora-scripts adapters combine`），\n"
+        "并以 `{base}:NAME` 作为模型名请求。每个节点上基础模型的路径须相同。",
+    ),
+    "copy_base": (
+        "copy {folder} to {base} in the volume lora-models",
+        "请把 {folder} 复制为存储卷 lora-models 中的 {base}",
+    ),
+    "copy_adapter": (
+        "copy {folder} to {name} in the volume lora-adapters",
+        "请把 {folder} 复制为存储卷 lora-adapters 中的 {name}",
+    ),
+    "copy_rules": (
+        "copy {file} and its word lists to the volume lora-rules",
+        "请把 {file} 及其词表复制到存储卷 lora-rules",
+    ),
+    "ray_without": (
+        "{name} starts vLLM alone: requests there do not pass the gateway, its keys and its guardrails",
+        "{name} 只启动 vLLM：请求不经过网关及其密钥与护栏",
+    ),
+    "cluster_written": ("written to {folder}: {names}", "已写入 {folder}：{names}"),
     "left_loaded": ("could not be unloaded in time: {names}", "未能及时卸载：{names}"),
 }

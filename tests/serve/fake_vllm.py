@@ -7,12 +7,21 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 BASE_NAME = "tiny-zh"
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether it becomes so."""
+    until = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.01)
+    return is_so()
 
 
 @dataclass

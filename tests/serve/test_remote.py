@@ -6,8 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +33,9 @@ from lora_scripts.serve.vllm_protocol import (
     request_body,
 )
 from tests.serve.conftest import BASE, Ear
-from tests.serve.fake_vllm import BASE_NAME, FakeVllm
+from tests.serve.fake_vllm import BASE_NAME, FakeVllm, eventually
 
 SECONDS = 10
-
-
-def eventually(is_so: Callable[[], bool], seconds: float = SECONDS) -> bool:
-    until = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < until:
-        time.sleep(0.01)
-    return is_so()
 
 
 def generation(ear: Ear, **more: Any) -> Generation:
