@@ -197,7 +197,7 @@ class _Reading:
         for pattern in self._several(given, "pattern", where):
             fault, odd = pattern_fault(pattern)
             if fault:
-                self.wrong(fault, where["pattern"], pattern=shown(pattern), odd=odd)
+                self.problems.append(problem(fault, where["pattern"], pattern=shown(pattern), odd=odd))
             else:
                 yield pattern
 

@@ -22,8 +22,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "安全规则：版本 {version} 取代 {before}（{count} 条规则）",
     ),
     "label_incomplete": (
-        "{where}: the label should say that it speaks of AI (AI or 人工智能) and of what was generated "
-        "(generated, 生成 or 合成), as GB 45438-2025 asks",
+        "{where}: the label should name AI and say that the content was generated, as GB 45438-2025 asks",
         "{where}：按 GB 45438-2025，标识应包含“人工智能”或“AI”，以及“生成”或“合成”",
     ),
     # the rule file

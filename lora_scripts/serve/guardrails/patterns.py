@@ -33,18 +33,18 @@ class TooSlowError(Exception):
 
 
 def pattern_fault(pattern: str) -> tuple[str, str]:
-    """Why ``pattern`` cannot be used, as the name of a text and what it speaks of; two empty texts where it can."""
+    """Why ``pattern`` cannot be used, as the key of a text and what it speaks of; two empty texts where it can."""
     odd = next((m["refused"] for m in _REFUSED.finditer(pattern) if m["refused"]), None)
     if odd:
-        return "pattern_construct", odd
+        return "guardrails.pattern_construct", odd
     try:
         compiled = regex.compile(pattern)
         if compiled.match("", timeout=TIMEOUT_S):
-            return "pattern_empty", ""
+            return "guardrails.pattern_empty", ""
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:
-        return "pattern_syntax", str(error)
+        return "guardrails.pattern_syntax", str(error)
     except TimeoutError:
-        return "pattern_slow", ""
+        return "guardrails.pattern_slow", ""
     return "", ""
 
 
