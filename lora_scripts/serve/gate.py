@@ -49,6 +49,8 @@ class Gate:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close"})
             return
         try:
             scope["state"] = {**scope.get("state", {}), "key": self._key(scope)}
@@ -85,6 +87,8 @@ class Gate:
             return b""
         limit = self._settings.max_body_bytes
         length = _header(scope, b"content-length")
+        if length and any(key == b"transfer-encoding" for key, _ in scope["headers"]):  # a proxy may believe the other
+            raise Failure(400, text("serve.not_json", reason="Content-Length, Transfer-Encoding"), code="two_lengths")
         if length and (not length.isdecimal() or int(length) > limit):
             raise Failure(413, text("serve.body_too_large", limit=limit), code="body_too_large")
         kind = _header(scope, b"content-type").partition(";")[0].strip().lower()
@@ -101,17 +105,28 @@ class Gate:
 
 
 def check_json(body: bytes) -> None:
-    """The body is an object in JSON, not too deep, without NaN.
+    """The body is an object in JSON: UTF-8, not too deep, no key twice, no NaN, no half of a character.
 
     Raises:
         Failure: It is not.
     """
     try:
-        found = json.loads(body, parse_constant=_no_constant)
+        found = json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_each_once)
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Failure(400, text("serve.not_json", reason=str(error)[:120]), code="invalid_json") from error
     if not isinstance(found, dict):
         raise Failure(400, text("serve.not_json", reason=type(found).__name__), code="invalid_json")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; of a key that comes twice another reader would take the other value."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"2 × {key[:40]!a}")
+        found[key] = value
+    return found
 
 
 def _no_constant(word: str) -> None:
