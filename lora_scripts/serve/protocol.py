@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from lora_scripts.serve.generation import Sampling
 
-NOTHING: tuple[Any, ...] = (None, False, [], {}, "", 0, 1, "auto", "default", "none")
+NOTHING: tuple[Any, ...] = (None, False, [], {}, "", "auto", "default", "none", ["text"])
 """Values by which a client says that it wants nothing of a field."""
-MOST_CHOICES, MOST_STOPS, MOST_TOP_LOGPROBS = 16, 16, 20
+MOST_CHOICES, MOST_STOPS, MOST_TOP_LOGPROBS, MOST_DIGITS = 16, 16, 20, 9
 
 
 _NAMES = """
@@ -26,6 +26,13 @@ UNSUPPORTED = frozenset(_NAMES.split())
 """OpenAI's fields that nothing here acts on; they may come with a value that asks for nothing."""
 
 
+def _asks_nothing(name: str, value: Any) -> bool:
+    """Whether a field is as good as absent: 1 is so for ``best_of`` only, and a suffix may be any word."""
+    if name == "best_of":
+        return value is None or (value == 1 and value is not True)
+    return value in ((None, "") if name == "suffix" else NOTHING)
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,7 +41,7 @@ class StackItem(_Request):
     """One adapter of a stack."""
 
     name: str
-    weight: Annotated[float, Field(allow_inf_nan=False, strict=False)] = 1.0
+    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
 
 
 class StreamOptions(_Request):
@@ -88,7 +95,7 @@ class ResponseFormat(_Request):
         return self
 
 
-Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Common(_Request):
@@ -99,8 +106,7 @@ class _Common(_Request):
     def _without_nothing(cls, body: Any) -> Any:
         if not isinstance(body, dict):
             return body
-        nothing = {key for key in UNSUPPORTED & set(body) if body[key] in NOTHING or body[key] == ["text"]}
-        return {key: value for key, value in body.items() if key not in nothing}
+        return {key: value for key, value in body.items() if key not in UNSUPPORTED or not _asks_nothing(key, value)}
 
     model: str
     adapters: list[StackItem] | None = None
@@ -126,12 +132,14 @@ class _Common(_Request):
     def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
         if isinstance(stop, list) and len(stop) > MOST_STOPS:
             raise ValueError(f"at most {MOST_STOPS}")
+        if stop == "" or (isinstance(stop, list) and "" in stop):
+            raise ValueError("a stop string has a character at least")
         return stop
 
     @field_validator("logit_bias")
     @classmethod
     def _ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
-        if any(not key.isdecimal() for key in bias or {}):
+        if any(not key.isdecimal() or len(key) > MOST_DIGITS for key in bias or {}):
             raise ValueError("keys are token ids")
         return bias
 
@@ -178,9 +186,11 @@ class ChatRequest(_Common):
     safety_identifier: str | None = None
 
     @model_validator(mode="after")
-    def _top_logprobs_of_logprobs(self) -> ChatRequest:
+    def _go_together(self) -> ChatRequest:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs goes with logprobs")
+        if self.max_tokens is not None and self.max_completion_tokens not in (None, self.max_tokens):
+            raise ValueError("max_tokens is the older name of max_completion_tokens: give one of them")
         return self
 
     @property
