@@ -8,128 +8,90 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from lora_scripts.assemble.guardrails import open_guardrails
+from lora_scripts.assemble import remote
 from lora_scripts.assemble.remote import SERVED, open_remote, served_folder
-from lora_scripts.config.serving import load_serve_config
 from lora_scripts.errors import ModelError, UsageError
-from lora_scripts.serve.admin import add_admin
-from lora_scripts.serve.answering import Service
-from lora_scripts.serve.app import Face, make_app
-from lora_scripts.serve.gate import GateSettings
-from lora_scripts.serve.limits import Admission, ApiKey, digest_of_key
-from lora_scripts.serve.stacks import Models
-from lora_scripts.serve.vllm_protocol import remote_grammar
 from tests.serve.conftest import BASE
 from tests.serve.fake_vllm import BASE_NAME, FakeVllm, eventually
+from tests.serve.gateway import Gateway, config_of, open_gateway
 
 RULES = "rules:\n  no_zz: {words: [zz], on: output, action: refuse}\n"
 
 
-@dataclass
-class Gateway:
-    client: TestClient
-    fake: FakeVllm
-    service: Service
-    said: list[str]
-
-    def ask(self, model: str, **more: Any) -> Any:
-        body = {"model": model, "messages": [{"role": "user", "content": "你好"}], "max_tokens": 4, "temperature": 0}
-        return self.client.post("/v1/chat/completions", json=body | more)
-
-
-def config_of(**given: Any) -> Any:
-    return load_serve_config(None, {"base_model": str(BASE), "engine": "vllm", **given}).config
+@pytest.fixture
+def fake() -> Iterator[FakeVllm]:
+    made = FakeVllm().start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture
-def gateway(adapters_dir: Path, tmp_path: Path) -> Iterator[Gateway]:
-    fake = FakeVllm().start()
-    said: list[str] = []
-    config = config_of(vllm=(fake.url + "/v1",), adapter_root=str(adapters_dir), max_lora_rank=16)
-    engine, store, voice, vocabulary = open_remote(config, BASE, said.append)
+def gateway(fake: FakeVllm, adapters_dir: Path, tmp_path: Path) -> Iterator[Gateway]:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    service = Service(
-        engine, store, Models(BASE_NAME, store), voice, Admission(8), open_guardrails(rules),
-        vocabulary=vocabulary, grammar=remote_grammar,
-    )  # fmt: skip
-    admin = ApiKey("admin", digest_of_key("boss"))
-    app = make_app(
-        Face(service),
-        GateSettings(keys=[], admin_key=admin, max_body_bytes=1 << 20),
-        more_routes=lambda inner, face: add_admin(inner, face, root=adapters_dir),
-    )
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield Gateway(client, fake, service, said)
-    engine.close()
-    fake.stop()
+    with open_gateway(adapters_dir, rules, vllm=(fake.url + "/v1",), max_lora_rank=16) as opened:
+        yield opened
 
 
-def load(gateway: Gateway, name: str, path: str) -> Any:
-    headers = {"Authorization": "Bearer boss"}
-    return gateway.client.post("/admin/adapters", json={"name": name, "path": path}, headers=headers)
-
-
-def test_base_adapter_and_stack_are_answered_as_what_they_are(gateway: Gateway) -> None:
-    assert load(gateway, "law", "a0").status_code == 201
-    assert load(gateway, "tax", "a1").status_code == 201
+def test_base_adapter_and_stack_are_answered_as_what_they_are(gateway: Gateway, fake: FakeVllm) -> None:
+    assert gateway.load("law", "a0").status_code == 201
+    assert gateway.load("tax", "a1").status_code == 201
     for model in (BASE_NAME, "law", f"{BASE_NAME}:law"):
         assert gateway.ask(model).status_code == 200
     mixed = gateway.ask(BASE_NAME, adapters=[{"name": "law", "weight": 0.5}, {"name": "tax", "weight": 0.5}])
     assert mixed.status_code == 200 and mixed.json()["usage"]["completion_tokens"] == 4
-    versions = [body["model"].partition("-")[0] for body in gateway.fake.bodies]
+    versions = [body["model"].partition("-")[0] for body in fake.bodies]
     assert versions == ["tiny", "law", "law", "stack"]
-    prompts = {tuple(body["prompt"]) for body in gateway.fake.bodies}
+    prompts = {tuple(body["prompt"]) for body in fake.bodies}
     assert len(prompts) == 1 and prompts.pop()[0] == 1  # the template's first token, spelled here
 
 
-def test_a_name_that_is_not_served_never_reaches_vllm(gateway: Gateway) -> None:
-    gateway.fake.adapters["hidden"] = "/somewhere"
+def test_a_name_that_is_not_served_never_reaches_vllm(gateway: Gateway, fake: FakeVllm) -> None:
+    fake.adapters["hidden"] = "/somewhere"
     for model in ("hidden", "../outside", "/etc/passwd", f"{BASE_NAME}:../x", ""):
         answer = gateway.ask(model)
         assert answer.status_code == 404 and answer.json()["error"]["param"] == "model", model
-    assert load(gateway, "../x", "a0").status_code == 400
-    assert load(gateway, "x", "../adapters").status_code == 400
-    assert not gateway.fake.bodies and not gateway.fake.loads
+    assert gateway.load("../x", "a0").status_code == 400
+    assert gateway.load("x", "../adapters").status_code == 400
+    assert not fake.bodies and not fake.loads
 
 
-def test_an_adapter_that_vllm_cannot_serve_is_a_client_error(gateway: Gateway) -> None:
-    assert "dora" in load(gateway, "d", "a6").json()["error"]["message"]
-    gateway.fake.refuse = "something is off"
-    answer = load(gateway, "x", "a0")
+def test_an_adapter_that_vllm_cannot_serve_is_a_client_error(gateway: Gateway, fake: FakeVllm) -> None:
+    assert "dora" in gateway.load("d", "a6").json()["error"]["message"]
+    fake.refuse = "something is off"
+    answer = gateway.load("x", "a0")
     assert answer.status_code == 400 and "something is off" in answer.json()["error"]["message"]
-    gateway.fake.refuse = ""
-    load(gateway, "one", "a2")
-    load(gateway, "two", "a1")
+    fake.refuse = ""
+    gateway.load("one", "a2")
+    gateway.load("two", "a1")
     answer = gateway.ask(BASE_NAME, adapters=[{"name": "one", "weight": 1}, {"name": "two", "weight": 1}])
     assert answer.status_code == 400 and "add up to 24, above the servers' 16" in answer.json()["error"]["message"]
 
 
-def test_guardrails_and_stop_strings_act_on_what_vllm_says(gateway: Gateway, tokenizer: Any) -> None:
-    gateway.fake.tokens_of = lambda _: tokenizer("ab zz cd", add_special_tokens=False)["input_ids"]  # type: ignore[method-assign]
+def test_guardrails_and_stop_strings_act_on_what_vllm_says(gateway: Gateway, fake: FakeVllm, tokenizer: Any) -> None:
+    fake.tokens_of = lambda _: tokenizer("ab zz cd", add_special_tokens=False)["input_ids"]  # type: ignore[method-assign]
     choice = gateway.ask(BASE_NAME, max_tokens=50).json()["choices"][0]
     assert choice["finish_reason"] == "content_filter" and "zz" not in choice["message"]["content"]
     choice = gateway.ask(BASE_NAME, max_tokens=50, stop="b").json()["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("a", "stop")
 
 
-def test_a_json_schema_is_passed_on_and_a_bad_one_refused(gateway: Gateway) -> None:
+def test_a_json_schema_is_passed_on_and_a_bad_one_refused(gateway: Gateway, fake: FakeVllm) -> None:
     def wanted(schema: Any) -> Any:
         return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
 
     assert gateway.ask(BASE_NAME, response_format=wanted({"type": "object"})).status_code == 200
-    assert gateway.fake.bodies[-1]["structured_outputs"] == {"json": {"type": "object"}}
+    assert fake.bodies[-1]["structured_outputs"] == {"json": {"type": "object"}}
     assert gateway.ask(BASE_NAME, response_format=wanted({"type": "nonsense"})).status_code == 400
 
 
-def test_an_unloaded_adapter_is_unknown_at_once_and_leaves_vllm(gateway: Gateway) -> None:
-    load(gateway, "law", "a0")
-    gone = gateway.client.delete("/admin/adapters/law", headers={"Authorization": "Bearer boss"})
+def test_an_unloaded_adapter_is_unknown_at_once_and_leaves_vllm(gateway: Gateway, fake: FakeVllm) -> None:
+    gateway.load("law", "a0")
+    gone = gateway.unload("law")
     assert gone.status_code == 200
     assert gateway.ask("law").status_code == 404
-    assert eventually(lambda: bool(gateway.fake.unloads) and not gateway.fake.adapters)
+    assert eventually(lambda: bool(fake.unloads) and not fake.adapters)
 
 
 def test_readiness_and_figures_tell_of_the_servers(gateway: Gateway) -> None:
@@ -140,8 +102,10 @@ def test_readiness_and_figures_tell_of_the_servers(gateway: Gateway) -> None:
     assert gateway.ask(BASE_NAME).status_code == 503
 
 
-def test_what_the_servers_are_and_where_adapters_go_is_said(gateway: Gateway, adapters_dir: Path) -> None:
-    assert any(gateway.fake.url in line and "up to 1024 tokens" in line for line in gateway.said)
+def test_what_the_servers_are_and_where_adapters_go_is_said(
+    gateway: Gateway, fake: FakeVllm, adapters_dir: Path
+) -> None:
+    assert any(fake.url in line and "up to 1024 tokens" in line for line in gateway.said)
     assert any(str(adapters_dir / SERVED) in line for line in gateway.said)
 
 
@@ -170,8 +134,6 @@ def test_keys_that_vllm_does_not_follow_are_named_or_refused(monkeypatch: pytest
 def test_a_server_of_ours_reserves_the_rank_that_the_config_needs(
     adapters_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from lora_scripts.assemble import remote
-
     fake = FakeVllm(key="k").start()
     started: list[Any] = []
 
