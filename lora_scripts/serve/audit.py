@@ -88,7 +88,7 @@ class AuditLog:
             self._let_go()
             raise
 
-    def write(self, event: Mapping[str, object], *, texts: Mapping[str, str] | None = None) -> None:
+    def write(self, event: Mapping[str, object], texts: Mapping[str, str] | None = None) -> None:
         """Append a record: ``event`` as it is, of ``texts`` lengths (in characters) and hashes.
 
         Raises:

@@ -28,7 +28,7 @@ def path(tmp_path):
 def written(path, count=6, **how):
     log = AuditLog(path, **how)
     for number in range(count):
-        log.write({"kind": "answer", "number": number}, texts={"question": f"{SECRET}{number}"})
+        log.write({"kind": "answer", "number": number}, {"question": f"{SECRET}{number}"})
     log.close()
     return path.read_bytes().splitlines(keepends=True)
 
