@@ -20,6 +20,9 @@ from lora_scripts.models.text import load_model
 @pytest.fixture(autouse=True)
 def _short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lora_scripts.export.verify.ANSWER_TOKENS", 8)
+    monkeypatch.setattr("lora_scripts.export.verify.free_memory", lambda: None)  # it takes 0.7 s among many modules
+    monkeypatch.setattr("lora_scripts.export.folders.free_memory", lambda: None)
+    monkeypatch.setattr("lora_scripts.export.gguf_files.free_memory", lambda: None)
 
 
 @pytest.fixture(scope="session")

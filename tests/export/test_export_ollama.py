@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_scripts.data.chat_format import Strings
-from lora_scripts.errors import ProofError
 from lora_scripts.export import ollama
 from lora_scripts.export.go_template import execute, template_of_strings
 
