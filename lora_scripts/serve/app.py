@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -30,17 +31,18 @@ Audit = Callable[[Mapping[str, object], Mapping[str, str]], None]
 
 @dataclass(slots=True)
 class Face:
-    """What the routes share. ``audit`` is told of every request that was answered."""
+    """What the routes share. ``audit`` is told of every request that was answered; ``unnoted`` could not be."""
 
     service: Service
     metrics: Metrics = field(default_factory=Metrics)
     audit: Audit | None = None
+    unnoted: int = 0
     created: int = field(default_factory=lambda: int(time.time()))
 
 
 def make_app(face: Face, settings: GateSettings, *, more_routes: Callable[[FastAPI, Face], None] | None = None) -> Gate:
     """The ASGI application."""
-    app = FastAPI(title="lora-scripts", docs_url=None, redoc_url=None)
+    app = FastAPI(title="lora-scripts", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.face = face
     _catch(app, face)
     _add_openai(app, face)
@@ -137,7 +139,9 @@ def _model(face: Face, name: str) -> dict[str, Any]:
 async def _answered(
     face: Face, request: Request, asked: Asked, body: ChatRequest | CompletionRequest, *, chat: bool
 ) -> Response:
-    face.service.guardrails.refresh()
+    await asyncio.to_thread(face.service.guardrails.refresh)
+    if face.unnoted and not _note(face, {"event": "resumed", "unnoted": face.unnoted}, {}):
+        return _failed(face, Failure(503, text("serve.audit_broken"), code="audit_broken"))
     answers = Answers(face.service, asked, request.state.key)
     try:
         await answers.begin()
@@ -176,13 +180,26 @@ def _ended(
     }
     asked_words = [words for _, words in asked.messages] or [p for p in asked.prompts if isinstance(p, str)]
     texts = {f"asked_{i}": words for i, words in enumerate(asked_words)}
-    face.audit(event, texts | {f"said_{i}": words for i, words in said.items()})
+    _note(face, event, texts | {f"said_{i}": words for i, words in said.items()})
+
+
+def _note(face: Face, event: Mapping[str, object], texts: Mapping[str, str]) -> bool:
+    """Write to the audit log; while that fails, nothing more is answered."""
+    assert face.audit is not None
+    try:
+        face.audit(event, texts)
+    except OSError as error:
+        face.unnoted += "event" not in event
+        log.error(text("serve.audit_failed", reason=error.strerror or error))
+        return False
+    face.unnoted = 0
+    return True
 
 
 def _ours(face: Face, answers: Answers) -> dict[str, Any]:
     """Our fields of a response: what answered, and the label that generated content must bear."""
     guardrails = face.service.guardrails
-    found: dict[str, Any] = {"system_fingerprint": None}
+    found: dict[str, Any] = {}
     if guardrails.label:
         found["content_label"] = {"generated": True, "label": guardrails.label}
     if answers.route:
@@ -200,7 +217,7 @@ def _add_health(app: FastAPI, face: Face) -> None:
         service = face.service
         if service.admission.draining:
             return JSONResponse({"status": "draining"}, 503)
-        if not service.engine.is_ready:
+        if not service.engine.is_ready or face.unnoted:
             return JSONResponse({"status": "down"}, 503)
         return JSONResponse({"status": "ready", "engine": service.engine.name})
 
