@@ -156,6 +156,7 @@ class Answers:
             raise UsageError("serve.logprobs_guarded")
         messages = self._guarded_input()
         self._choose_model(messages)
+        messages = messages if asked.messages else ()
         if self._refusal is not None:
             return
         adapters = await self._adapters()
@@ -183,18 +184,18 @@ class Answers:
             service.engine.submit(generation)
 
     def _guarded_input(self) -> Sequence[tuple[str, str]]:
-        """The messages as the guardrails let them in; of completions the prompts are looked at as a user's words."""
-        asked = self._asked
-        spoken = asked.messages or tuple(("user", p) for p in asked.prompts if isinstance(p, str))
+        """The messages as the guardrails let them in; of completions the prompts are looked at as a user's words, ids
+        as the text that they stand for."""
+        asked, decode = self._asked, self._service.voice.tokenizer.decode
+        spoken = asked.messages or tuple(("user", p if isinstance(p, str) else decode(p)) for p in asked.prompts)
         verdict = self._service.guardrails.check_input(spoken)
         self.hits += verdict.hits
         if verdict.refused is not None:
             self._refusal = verdict.refused
-        if not asked.messages and tuple(verdict.messages) != spoken:
-            changed = iter(verdict.messages)
-            prompts = tuple(next(changed)[1] if isinstance(p, str) else p for p in asked.prompts)
-            self._asked = replace(asked, prompts=prompts)
-        return verdict.messages if asked.messages else ()
+        if not asked.messages:
+            pairs = zip(asked.prompts, spoken, verdict.messages, strict=True)
+            self._asked = replace(asked, prompts=tuple(p if old == new else new[1] for p, old, new in pairs))
+        return verdict.messages
 
     def _choose_model(self, messages: Sequence[tuple[str, str]]) -> None:
         service, asked = self._service, self._asked
@@ -205,8 +206,9 @@ class Answers:
         self.pairs = resolve(service.models, self.model, asked.pairs)
         allowed = self._key.adapters if self._key is not None else None
         if allowed is not None:
-            wanted = {self.model.removeprefix(f"{service.models.base}:"), *(name for name, _ in self.pairs)}
-            if not (wanted <= allowed or self.model.removeprefix(f"{service.models.base}:") in allowed):
+            # a stack of the request's own wants each of its adapters allowed, a named one only its name
+            wanted = {name for name, _ in self.pairs} if asked.pairs is not None else set()
+            if not wanted | {self.model.removeprefix(f"{service.models.base}:")} <= allowed:
                 raise NotAllowed(self.model)
 
     async def _adapters(self) -> tuple[tuple[Any, float], ...]:
