@@ -22,7 +22,7 @@ LABELS = {"user", "safety_identifier", "metadata"}
 """Say who asks, and change no answer at OpenAI either."""
 WANTS: dict[str, Any] = {
     "audio": {"voice": "x"}, "best_of": 2, "echo": True, "function_call": {"name": "f"}, "functions": [{"name": "f"}],
-    "modalities": ["audio"], "moderation": {"model": "x"}, "parallel_tool_calls": True, "prediction": {"type": "content"},
+    "modalities": ["audio"], "moderation": {"model": "x"}, "parallel_tool_calls": True, "prediction": {"type": "x"},
     "prompt_cache_key": "k", "prompt_cache_options": {"ttl": 1}, "prompt_cache_retention": "24h",
     "reasoning_effort": "high", "service_tier": "priority", "store": True, "suffix": "none", "tool_choice": "required",
     "tools": [{"type": "function"}], "verbosity": "high", "web_search_options": {"x": 1},
