@@ -1,12 +1,11 @@
 """What adapters cost while serving: against the engine's own base, against peft's mixed batches, and to load.
 
-    python bench/serving_cost.py [--cases cost,peft,cold,cycles] [--runs 5] [--layers qv,all] [--vllm EXECUTABLE]
+    python bench/serving_cost.py [--cases plain,cost,peft,cold,cycles] [--runs 5] [--layers qv,all]
 
-cost: a random model of Qwen2.5-0.5B's shape answers 16 requests at once, each under one of 0, 1, 4 or 16 adapters of rank
-16. All take turns in each run; the figure is their time over that of the base alone, the median of the runs. ``plain``
-is the base before anything was attached to its layers.
+cost: a random model of Qwen2.5-0.5B's shape answers 16 requests at once, each under one of 0, 1, 4 or 16 adapters of
+rank 16. All take turns in each run; the figure is their time over that of the base alone, the median of the runs.
+plain: the base that adapters can act on, over the base before that was so.
 peft: the same model and requests through stock peft: ``generate`` with ``adapter_names`` over its own base.
-vllm: the same through a vLLM server, which is started from the executable given.
 cold: a rank-16 adapter for the shape of a 7B model, from its file to ready.
 cycles: 1,000 loads and unloads; resident memory after the first hundred and at the end.
 The last line is JSON.
@@ -20,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -146,8 +146,7 @@ def cost(layers: str, runs: int, folder: Path) -> dict[str, float]:
     engine = PagedEngine(model, layout, kv_cache_bytes=200 << 20)
     try:
         adapters = [load_weights(f"a{i}", path, model, largest_rank=64) for i, path in enumerate(paths)]
-        calls = {f"{n} adapters": (lambda n=n: answer_all(engine, adapters[:n])) for n in (0, 1, 4, 16)}
-        return ratios(calls, runs)
+        return ratios({f"{n} adapters": partial(answer_all, engine, adapters[:n]) for n in (0, 1, 4, 16)}, runs)
     finally:
         engine.close()
 
@@ -188,7 +187,7 @@ def stock_peft(layers: str, runs: int) -> dict[str, float]:
                     model.generate(input_ids=ids, max_new_tokens=ANSWER, min_new_tokens=ANSWER, do_sample=False)
         return time.perf_counter() - began
 
-    return ratios({f"{n} adapters": (lambda n=n: generate(n)) for n in (0, 1, 4, 16)}, runs)
+    return ratios({f"{n} adapters": partial(generate, n) for n in (0, 1, 4, 16)}, runs)
 
 
 def cold(runs: int, folder: Path) -> dict[str, float]:
@@ -235,11 +234,11 @@ def main() -> None:
         for case in given.cases.split(","):
             for layers in given.layers.split(",") if case in ("cost", "peft") else [""]:
                 calls: dict[str, Callable[[], dict[str, float]]] = {
-                    "plain": lambda: plain(given.runs),
-                    "cost": lambda layers=layers: cost(layers, given.runs, folder),
-                    "peft": lambda layers=layers: stock_peft(layers, given.runs),
-                    "cold": lambda: cold(given.runs, folder),
-                    "cycles": lambda: cycles(folder),
+                    "plain": partial(plain, given.runs),
+                    "cost": partial(cost, layers, given.runs, folder),
+                    "peft": partial(stock_peft, layers, given.runs),
+                    "cold": partial(cold, given.runs, folder),
+                    "cycles": partial(cycles, folder),
                 }
                 title = f"{case} {layers}".strip()
                 print(title)

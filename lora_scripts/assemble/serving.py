@@ -27,6 +27,7 @@ from lora_scripts.models.text import (
 from lora_scripts.serve.admin import add_admin
 from lora_scripts.serve.answering import ROUTED, Service
 from lora_scripts.serve.app import Face, make_app
+from lora_scripts.serve.audit import AuditLog
 from lora_scripts.serve.gate import Gate, GateSettings
 from lora_scripts.serve.generation import Engine
 from lora_scripts.serve.grammars import json_grammar
@@ -42,7 +43,7 @@ from lora_scripts.serve.weights import load_weights, moved
 
 log = logging.getLogger(__name__)
 
-API_KEY, ADMIN_KEY = "LORA_SCRIPTS_API_KEY", "LORA_SCRIPTS_ADMIN_KEY"
+API_KEY, ADMIN_KEY, AUDIT_KEY = (f"LORA_SCRIPTS_{name}_KEY" for name in ("API", "ADMIN", "AUDIT"))
 LOCAL = ("127.0.0.1", "localhost", "::1")
 GIB = 1 << 30
 
@@ -136,12 +137,11 @@ def open_server(loaded: ServeLoaded, say: Callable[[str], None]) -> Opened:
     return Opened(app, face, config, close)
 
 
-def _audit(config: ServeConfig) -> Any:
+def _audit(config: ServeConfig) -> AuditLog | None:
     if not config.audit_log:
         return None
-    from lora_scripts.serve.audit import AuditLog
-
-    return AuditLog(Path(config.audit_log), raw_text=config.audit_raw_text)
+    key = os.environ.get(AUDIT_KEY, "").encode() or None
+    return AuditLog(Path(config.audit_log), raw_text=config.audit_raw_text, key=key)
 
 
 def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> tuple[Engine, AdapterStore, Voice, int]:

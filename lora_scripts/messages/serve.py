@@ -124,6 +124,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "logprobs would show words that the guardrails keep back",
         "logprobs 会显示护栏规则所保留的内容",
     ),
+    "audit_broken": (
+        "requests cannot be noted, so none is answered; see the server's log",
+        "无法记录请求，因此暂不回答；请查看服务日志",
+    ),
+    "audit_failed": ("the audit log cannot be written: {reason}", "无法写入审计日志：{reason}"),
     "our_bug": ("an error of ours; it was logged", "服务内部错误，已记录"),
     # the gate
     "no_key": ("an API key is needed: Authorization: Bearer KEY", "需要 API 密钥：Authorization: Bearer KEY"),

@@ -7,6 +7,7 @@ the engine stops with them.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import secrets
 import time
@@ -31,7 +32,7 @@ CONTENT_FILTER = "content_filter"
 class TooLong(Exception):
     """Prompt and answer do not fit together; ``limit`` tokens do."""
 
-    def __init__(self, prompt: int, answer: int, limit: int) -> None:
+    def __init__(self, prompt: int | str, answer: int, limit: int) -> None:
         super().__init__(prompt)
         self.prompt, self.answer, self.limit = prompt, answer, limit
 
@@ -161,6 +162,7 @@ class Answers:
             return
         adapters = await self._adapters()
         voice: Voice = next((e.voice for e in self._held if e.voice is not None), service.voice)
+        self._check_size(voice, messages)
         self.prompts = await asyncio.to_thread(_prompts, voice, messages, self._asked.prompts)
         self._check_ids()
         most = self._most_tokens()
@@ -224,6 +226,16 @@ class Answers:
         self.digests = [entry.digest for entry in self._held]
         check_kinds({e.name: getattr(e.loaded, "method", "lora") for e in self._held}, self.pairs)
         return tuple((entry.loaded, weight) for entry, (_, weight) in zip(self._held, self.pairs, strict=True))
+
+    def _check_size(self, voice: Voice, messages: Sequence[tuple[str, str]]) -> None:
+        """What can never fit is refused before it is spelled, which takes long: a turn is at least one token, and a
+        token at most so many characters."""
+        limit, longest = self._service.engine.limit_tokens, _longest_token(voice.tokenizer)
+        whole = ["".join(words.strip() for _, words in messages)]
+        texts = whole if messages else [p for p in self._asked.prompts if isinstance(p, str)]
+        least = max(len(messages), *(len(words) // longest for words in texts), 0)
+        if least > limit:
+            raise TooLong(f"≥ {least}", self._asked.max_tokens or 1, limit)
 
     def _check_ids(self) -> None:
         """An id that the model does not know would end the engine's step, and every answer in it."""
@@ -328,6 +340,12 @@ def _listener(
             return
 
     return listen
+
+
+@functools.lru_cache(maxsize=64)
+def _longest_token(tokenizer: Any) -> int:
+    """Characters of the longest token, at most."""
+    return max(map(len, tokenizer.get_vocab()))
 
 
 def _prompts(voice: Voice, messages: Sequence[tuple[str, str]], prompts: Sequence[str | list[int]]) -> list[list[int]]:

@@ -23,6 +23,7 @@ VERBS = {
     "adapters combine": "words --base-model= --device=",
     "adapters list": "root --json",
     "adapters verify": "folder --base-model=",
+    "audit verify": "file",
     "schema": "",
     "base get": "name --from= --models-dir=",
     "base unpack": "file folder",
@@ -52,7 +53,7 @@ def test_verbs_and_options_are_these():
 
 
 def test_help_of_every_verb_answers_without_loading_torch():
-    calls = [[], *(name.split() for name in VERBS), ["base"], ["adapters"]]
+    calls = [[], *(name.split() for name in VERBS), ["base"], ["adapters"], ["audit"]]
     code = f"""
 import sys
 from lora_scripts.cli import main
