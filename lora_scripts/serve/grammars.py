@@ -15,7 +15,8 @@ from torch import Tensor
 from lora_scripts.errors import UsageError
 
 ANY_OBJECT = {"type": "object"}
-_READY: dict[int, tuple[Any, LLTokenizer]] = {}
+_READY: dict[tuple[int, frozenset[int]], tuple[Any, LLTokenizer]] = {}
+"""By a tokenizer's fast part, which adapters with their own template share with the base, and by what ends answers."""
 
 
 class JsonGrammar:
@@ -27,6 +28,7 @@ class JsonGrammar:
     def allow(self, logits_V: Tensor) -> Tensor:
         """The logits, minus infinity where a token would leave the grammar."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        self._check()  # lost, the library would end the answer as if it were whole
         allowed = np.unpackbits(bits, bitorder="little")[: len(logits_V)].astype(bool)
         allowed = np.pad(allowed, (0, len(logits_V) - len(allowed)))
         return logits_V.masked_fill(~torch.from_numpy(allowed).to(logits_V.device), float("-inf"))
@@ -34,6 +36,9 @@ class JsonGrammar:
     def take(self, token: int) -> None:
         """The next token was ``token``."""
         self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
         if self._matcher.is_error():
             raise RuntimeError(self._matcher.get_error())
 
@@ -44,13 +49,16 @@ def json_grammar(tokenizer: Any, stop_ids: frozenset[int], schema: Mapping[str, 
     Raises:
         UsageError: The schema asks for what cannot be held token by token.
     """
-    if id(tokenizer) not in _READY:
-        _READY[id(tokenizer)] = tokenizer, llguidance.hf.from_tokenizer(tokenizer, eos_token=sorted(stop_ids))
+    part = getattr(tokenizer, "_tokenizer", tokenizer)
+    known = (id(part), stop_ids)
+    if known not in _READY:
+        _READY[known] = part, llguidance.hf.from_tokenizer(tokenizer, eos_token=sorted(stop_ids))
     try:
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema or ANY_OBJECT))
     except ValueError as error:
         raise UsageError("serve.bad_schema", reason=str(error).splitlines()[0][:200]) from error
-    matcher = LLMatcher(_READY[id(tokenizer)][1], grammar)
+    matcher = LLMatcher(_READY[known][1], grammar)
+    matcher.compute_bitmask()  # finds a schema that leads to itself only
     if matcher.is_error():
         raise UsageError("serve.bad_schema", reason=matcher.get_error().splitlines()[0][:200])
     return JsonGrammar(matcher)
