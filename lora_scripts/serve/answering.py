@@ -11,7 +11,7 @@ import functools
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -155,6 +155,9 @@ class Answers:
         self._entered = count
         if asked.sampling.top_logprobs is not None and service.guardrails.guards_output:
             raise UsageError("serve.logprobs_guarded")
+        self._check_size()
+        self._check_ids(asked.sampling.logit_bias)
+        self._check_ids(itertools.chain.from_iterable(p for p in asked.prompts if not isinstance(p, str)))
         messages = self._guarded_input()
         self._choose_model(messages)
         messages = messages if asked.messages else ()
@@ -162,9 +165,10 @@ class Answers:
             return
         adapters = await self._adapters()
         voice: Voice = next((e.voice for e in self._held if e.voice is not None), service.voice)
-        self._check_size(voice, messages)
         self.prompts = await asyncio.to_thread(_prompts, voice, messages, self._asked.prompts)
-        self._check_ids()
+        self._check_ids(itertools.chain.from_iterable(self.prompts))
+        if not all(self.prompts):
+            raise UsageError("serve.empty_prompt")
         most = self._most_tokens()
         stops = voice.stop_ids
         grammar = await self._grammar(voice, stops)
@@ -227,23 +231,21 @@ class Answers:
         check_kinds({e.name: getattr(e.loaded, "method", "lora") for e in self._held}, self.pairs)
         return tuple((entry.loaded, weight) for entry, (_, weight) in zip(self._held, self.pairs, strict=True))
 
-    def _check_size(self, voice: Voice, messages: Sequence[tuple[str, str]]) -> None:
-        """What can never fit is refused before it is spelled, which takes long: a turn is at least one token, and a
-        token at most so many characters."""
-        limit, longest = self._service.engine.limit_tokens, _longest_token(voice.tokenizer)
-        whole = ["".join(words.strip() for _, words in messages)]
-        texts = whole if messages else [p for p in self._asked.prompts if isinstance(p, str)]
-        least = max(len(messages), *(len(words) // longest for words in texts), 0)
+    def _check_size(self) -> None:
+        """What can never fit is refused before it is read, which takes long: a turn is at least one token, and a token
+        at most so many characters."""
+        asked, limit = self._asked, self._service.engine.limit_tokens
+        longest = _longest_token(self._service.voice.tokenizer)
+        spoken = sum(len(words.strip()) for _, words in asked.messages) // longest
+        prompts = (len(p) // longest if isinstance(p, str) else len(p) for p in asked.prompts)
+        least = max(len(asked.messages), spoken, *prompts)
         if least > limit:
-            raise TooLong(f"≥ {least}", self._asked.max_tokens or 1, limit)
+            raise TooLong(f"≥ {least}", asked.max_tokens or 1, limit)
 
-    def _check_ids(self) -> None:
+    def _check_ids(self, ids: Iterable[int]) -> None:
         """An id that the model does not know would end the engine's step, and every answer in it."""
-        given = [*itertools.chain.from_iterable(self.prompts), *self._asked.sampling.logit_bias]
-        if strange := next((i for i in given if not 0 <= i < self._service.vocabulary), None):
+        if strange := next((i for i in ids if not 0 <= i < self._service.vocabulary), None):
             raise UsageError("serve.strange_id", id=strange, count=self._service.vocabulary)
-        if not all(self.prompts):
-            raise UsageError("serve.empty_prompt")
 
     def _most_tokens(self) -> int:
         limit = self._service.engine.limit_tokens

@@ -73,7 +73,7 @@ def failure_of_body(error: RequestValidationError) -> Failure:
     """The first wrong field of a body, by name, and how many more there are."""
     first, *more = error.errors()
     loc = [str(part) for part in first["loc"] if part != "body"]
-    param = ".".join(part for part in loc if not part.startswith(("function-", "list[", "str")))
+    param = ".".join(part for part in loc if not part.startswith(("function-", "list[", "str")))[:80]
     if first["type"] == "extra_forbidden":
         message = text("serve.unknown_field", name=param)
     else:

@@ -95,6 +95,8 @@ class ResponseFormat(_Request):
         return self
 
 
+Texts = Annotated[list[str], Field(fail_fast=True)]  # or a long list of ids would be as many errors first
+Ids = Annotated[list[int], Field(fail_fast=True)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -207,7 +209,7 @@ class ChatRequest(_Common):
 class CompletionRequest(_Common):
     """POST /v1/completions: text, several texts, or token ids."""
 
-    prompt: str | Annotated[list[str] | list[int] | list[list[int]], Field(min_length=1, max_length=1 << 20)]
+    prompt: str | Annotated[Texts | Ids | list[Ids], Field(min_length=1)]
     logprobs: Annotated[int, Field(ge=0, le=MOST_TOP_LOGPROBS)] | None = None
 
     @property
