@@ -29,6 +29,13 @@ class AdapterBody(BaseModel):
     pinned: bool = False
 
 
+class PinBody(BaseModel):
+    """POST /admin/adapters/{name}/pin."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    pinned: bool = True
+
+
 class VllmBody(BaseModel):
     """vLLM's POST /v1/load_lora_adapter and /v1/unload_lora_adapter."""
 
@@ -78,12 +85,11 @@ def add_admin(app: FastAPI, face: Face, *, root: Path | None, warn: Any = None) 
         return {"name": name, "unloaded": True}
 
     @app.post("/admin/adapters/{name}/pin")
-    async def pin(name: str, request: Request) -> Any:
+    async def pin(name: str, body: PinBody) -> Any:
         if name not in store:
             raise Failure(404, text("serve.unknown_model", name=name[:80]), "name")
-        pinned = (await request.json()).get("pinned", True) is True
-        store.pin(name, pinned)
-        return {"name": name, "pinned": pinned}
+        store.pin(name, body.pinned)
+        return {"name": name, "pinned": body.pinned}
 
     @app.post("/v1/load_lora_adapter")
     async def load_lora(body: VllmBody) -> Response:
