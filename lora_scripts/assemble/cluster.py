@@ -26,7 +26,7 @@ AS_THEY_ARE = (
     "stacks", "routes", "learned_router", "adapter_memory_gib", "max_requests", "max_new_tokens", "max_body_kib",
     "drain_seconds", "audit_raw_text", "admin_key_sha256",
 )  # fmt: skip
-UNUSED = ("device", "kv_cache_gib", "host_memory_gib")
+UNUSED = ("device", "kv_cache_gib", "host_memory_gib")  # the servers of the files have a card each
 
 
 def cluster_files(config: ServeConfig, folder: Path) -> list[str]:
@@ -75,6 +75,7 @@ def _serve(config: ServeConfig, base: str, rank: int, replicas: int) -> dict[str
         "host": "0.0.0.0",
         "port": 8000,
         "engine": "vllm",
+        "device": "cuda",
         "vllm": server_urls(replicas),
         "max_lora_rank": rank,
         "api_keys": clients,

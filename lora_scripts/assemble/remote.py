@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from lora_scripts.adapters.files import read_adapter
 from lora_scripts.config.serving import ServeConfig
 from lora_scripts.errors import ModelError, UsageError
@@ -15,7 +17,7 @@ from lora_scripts.messages import text
 from lora_scripts.models.text import load_tokenizer, resolve_device
 from lora_scripts.serve.generation import Engine
 from lora_scripts.serve.remote import RemoteEngine
-from lora_scripts.serve.remote_adapters import RemoteAdapter, outline_of, read_remote
+from lora_scripts.serve.remote_adapters import RemoteAdapter, outline_of, read_remote, zeros_for
 from lora_scripts.serve.store import AdapterStore
 from lora_scripts.serve.vllm_process import find_vllm, start_vllm
 from lora_scripts.serve.voices import Voice, voice_of
@@ -44,15 +46,15 @@ def open_remote(
     folder = served_folder(config)
     if config.quantization != "none":
         raise UsageError("remote.quantization", where="quantization", value=config.quantization)
-    unused = {"host_memory_gib"} | ({"device", "kv_cache_gib"} if config.vllm else set())
+    unused = {"host_memory_gib"} | ({"kv_cache_gib"} if config.vllm else set())
     for key in sorted(unused & config.model_fields_set):
         say(text("remote.unused_key", name=key))
     if config.vllm:
         rank = config.max_lora_rank
-        engine = _attach(config, base, folder, say)
+        engine = _attach(config, base, folder, outline, say)
     else:
         rank = rank_to_hold(config)
-        engine = _start(config, base, folder, rank, say)
+        engine = _start(config, base, folder, rank, outline, say)
 
     def load(name: str, path: Path) -> RemoteAdapter:
         check(path)
@@ -78,13 +80,19 @@ def served_folder(config: ServeConfig) -> Path:
     return Path(cache).resolve() / "lora-scripts" / "served"
 
 
-def _attach(config: ServeConfig, base: Path, folder: Path, say: Callable[[str], None]) -> RemoteEngine:
+def _attach(
+    config: ServeConfig, base: Path, folder: Path, outline: PreTrainedModel, say: Callable[[str], None]
+) -> RemoteEngine:
+    has_cards = config.device.startswith("cuda")  # what they run on cannot be asked
+    if not has_cards:
+        say(text("remote.base_by_zeros"))
     urls = [_address(word) for word in config.vllm]
     engine = RemoteEngine(
         urls,
         folder=folder,
         base=str(base.resolve()),
         largest_rank=config.max_lora_rank,
+        zeros=None if has_cards else zeros_for(outline),
         api_key=os.environ.get(KEY, ""),
     )
     for replica in engine.replicas:
@@ -110,7 +118,14 @@ def _address(word: str) -> str:
     return url
 
 
-def _start(config: ServeConfig, base: Path, folder: Path, rank: int, say: Callable[[str], None]) -> RemoteEngine:
+def _start(
+    config: ServeConfig,
+    base: Path,
+    folder: Path,
+    rank: int,
+    outline: PreTrainedModel,
+    say: Callable[[str], None],
+) -> RemoteEngine:
     device, notes = resolve_device(config.device)
     for note in notes:
         say(note)
@@ -132,6 +147,7 @@ def _start(config: ServeConfig, base: Path, folder: Path, rank: int, say: Callab
             folder=folder,
             base=str(base.resolve()),
             largest_rank=rank,
+            zeros=zeros_for(outline) if device == "cpu" else None,
             api_key=server.api_key,
             end=server.stop,
         )

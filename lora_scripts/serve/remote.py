@@ -49,10 +49,11 @@ class RemoteEngine:
     """Answers by the vLLM servers at ``urls``.
 
     ``folder`` is where adapters are written for them: they must see it under the same path. ``base`` is what those
-    name as their base. ``end`` is called when the engine was closed. ``limit_tokens`` is the shortest context of them.
+    name as their base. ``zeros`` is what the base is asked for as (``zeros_for``), None asks for it by its name.
+    ``end`` is called when the engine was closed. ``limit_tokens`` is the shortest context of the servers.
 
     Raises:
-        ModelError: No server answers.
+        ModelError: No server answers, or one does not take ``zeros``.
     """
 
     name = "remote"
@@ -64,12 +65,14 @@ class RemoteEngine:
         folder: Path,
         base: str,
         largest_rank: int,
+        zeros: RemoteAdapter | None = None,
         api_key: str = "",
         end: Callable[[], None] = lambda: None,
     ) -> None:
         self.replicas = [Replica(url.rstrip("/")) for url in urls]
         self.limit_tokens = 0
         self._folder, self._base, self._largest_rank, self._end = folder, base, largest_rank, end
+        self._zeros = zeros
         self._served: dict[str, _Served] = {}  # the least recently used first
         self._running: dict[str, tuple[Generation, asyncio.Task[None]]] = {}
         self._failed_tries = 0
@@ -163,6 +166,11 @@ class RemoteEngine:
         up = [replica for replica in self.replicas if replica.is_up]
         if not up:
             raise ModelError("remote.none_up", where=", ".join(replica.url for replica in self.replicas))
+        if self._zeros is not None:
+            try:
+                await self._take(self._zeros)
+            except EngineDown:
+                raise ModelError("remote.none_up", where=", ".join(replica.url for replica in up)) from None
         self._watcher = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -196,7 +204,8 @@ class RemoteEngine:
             self._running[generation_id][1].cancel()
 
     async def _answer(self, generation: Generation) -> None:
-        served = self._served_of(generation.adapters) if generation.adapters else None
+        pairs: Pairs = generation.adapters or ([(self._zeros, 1.0)] if self._zeros is not None else [])
+        served = self._served_of(pairs) if pairs else None
         if served is not None:
             served.uses += 1
         try:

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from lora_scripts.adapters.combine import Layer, Layers, as_peft, combine, layers_of
 from lora_scripts.adapters.files import read_adapter, write_adapter
 from lora_scripts.errors import ModelError, UsageError
+from lora_scripts.models.targets import find_targets
 from lora_scripts.serve.weights import digest_of, load_weights
 
 METHODS = ("lora", "rslora")
@@ -49,6 +50,20 @@ def outline_of(base: Path) -> PreTrainedModel:
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return model
+
+
+def zeros_for(outline: PreTrainedModel) -> RemoteAdapter:
+    """An adapter that adds nothing: the base, asked for as an adapter.
+
+    On a CPU vLLM 0.32 gives a request without an adapter that of its last slot when one with an adapter runs beside it
+    and all slots are taken (github.com/vllm-project/vllm/pull/48421, seen in tests/serve/test_vllm.py). A slot of zeros
+    is never mistaken.
+    """
+    module = find_targets(outline)[0]
+    outer, inner = outline.get_parameter(f"{module}.weight").shape
+    layer = Layer(torch.zeros(1, inner), torch.zeros(outer, 1), 1.0)
+    digest = hashlib.sha256(f"zeros {module} {outer} {inner}".encode()).hexdigest()
+    return RemoteAdapter("base", {module: layer}, digest, "lora", 1, 0)
 
 
 def read_remote(name: str, path: Path, outline: PreTrainedModel, *, largest_rank: int) -> RemoteAdapter:

@@ -51,6 +51,7 @@ def test_the_gateways_config_is_read_without_a_complaint_and_means_the_same(writ
     (tmp_path / "serve.yaml").write_text(raw, encoding="utf-8")
     config = load_serve_config(tmp_path / "serve.yaml", {}).config
     assert (config.engine, config.host, config.port, config.drain_seconds) == ("vllm", "0.0.0.0", 8000, 40)
+    assert config.device == "cuda"  # the servers have cards
     assert config.adapters == {"law": "/adapters/law"} and config.stacks == {"both": {"law": 0.5}}
     assert config.base_model == "/models/tiny-zh" and config.adapter_root == "/adapters"
     assert config.guardrails == "/rules/house.yaml" and config.audit_log == "/audit/audit.jsonl"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 
 from lora_scripts.assemble import remote
 from lora_scripts.assemble.remote import SERVED, open_remote, served_folder
@@ -30,7 +31,7 @@ def fake() -> Iterator[FakeVllm]:
 def gateway(fake: FakeVllm, adapters_dir: Path, tmp_path: Path) -> Iterator[Gateway]:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    with open_gateway(adapters_dir, rules, vllm=(fake.url + "/v1",), max_lora_rank=16) as opened:
+    with open_gateway(adapters_dir, rules, vllm=(fake.url + "/v1",), device="cuda", max_lora_rank=16) as opened:
         yield opened
 
 
@@ -86,6 +87,22 @@ def test_a_json_schema_is_passed_on_and_a_bad_one_refused(gateway: Gateway, fake
     assert gateway.ask(BASE_NAME, response_format=wanted({"type": "nonsense"})).status_code == 400
 
 
+def test_where_servers_may_lack_cards_the_base_is_asked_for_as_an_adapter_of_zeros(
+    fake: FakeVllm, adapters_dir: Path
+) -> None:
+    with open_gateway(adapters_dir, vllm=(fake.url,)) as gateway:
+        assert any("through an adapter of zeros" in line for line in gateway.said)
+        assert gateway.ask(BASE_NAME).status_code == 200
+        (name,) = fake.adapters
+        assert fake.bodies[0]["model"] == name
+        with safe_open(f"{fake.adapters[name]}/adapter_model.safetensors", "pt") as file:
+            assert not any(file.get_tensor(key).any() for key in file.keys())  # noqa: SIM118
+    assert not fake.adapters
+    fake.refuse = "no LoRA here"
+    with pytest.raises(ModelError, match="no LoRA here"), open_gateway(adapters_dir, vllm=(fake.url,)):
+        pass
+
+
 def test_an_unloaded_adapter_is_unknown_at_once_and_leaves_vllm(gateway: Gateway, fake: FakeVllm) -> None:
     gateway.load("law", "a0")
     gone = gateway.unload("law")
@@ -113,10 +130,10 @@ def test_keys_that_vllm_does_not_follow_are_named_or_refused(monkeypatch: pytest
     fake = FakeVllm().start()
     said: list[str] = []
     given = {"vllm": (fake.url,), "adapter_root": str(tmp_path)}
-    engine, *_ = open_remote(config_of(**given, kv_cache_gib=2.0, host_memory_gib=1.0, device="cpu"), BASE, said.append)
+    engine, *_ = open_remote(config_of(**given, kv_cache_gib=2.0, host_memory_gib=1.0), BASE, said.append)
     engine.close()
     fake.stop()
-    for key in ("device", "host_memory_gib", "kv_cache_gib"):
+    for key in ("host_memory_gib", "kv_cache_gib"):
         assert any(line.startswith(f"{key} has no effect") for line in said)
     with pytest.raises(UsageError, match="nf4 is not passed on"):
         open_remote(config_of(**given, quantization="nf4"), BASE, said.append)
