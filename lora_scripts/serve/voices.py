@@ -46,19 +46,27 @@ class Voice:
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
-    """The content of an adapter's provenance.json, empty where there is none."""
+    """The content of an adapter's provenance.json, empty where there is none.
+
+    Raises:
+        ModelError: It is shaped like none.
+    """
     try:
         found = json.loads(((path if path.is_dir() else path.parent) / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    if not all(isinstance(found.get(part, {}), dict) for part in ("base", "fingerprints", "config")):
+        raise ModelError("adapters.unreadable", where=path, reason=PROVENANCE)
+    return found
 
 
 def voice_of(path: Path, base: Any) -> Voice:
     """The voice of the adapter in ``path``; ``base`` is the base's tokenizer.
 
     Raises:
-        ModelError: Its template is not the one that it was trained with.
+        ModelError: Its template is not the one that it was trained with, or cannot be used.
     """
     record = provenance_of(path)
     template = _template(path if path.is_dir() else path.parent)
@@ -66,18 +74,25 @@ def voice_of(path: Path, base: Any) -> Voice:
     if template is not None and template != base.chat_template:
         tokenizer = copy.copy(base)
         tokenizer.chat_template = template
+        if template_of(tokenizer).fallback:
+            raise ModelError("adapters.unreadable", where=path, reason="chat_template")
     trained = record.get("fingerprints", {}).get("template")
     if template is not None and trained is not None:
         found = f"sha256:{hashlib.sha256(template_of(tokenizer).template.encode()).hexdigest()}"
         if found != trained:
             raise ModelError("serve.other_template", where=path)
-    return Voice(tokenizer, record.get("config", {}).get("system_prompt"))
+    prompt = record.get("config", {}).get("system_prompt")
+    if not isinstance(prompt, str | None):
+        raise ModelError("adapters.unreadable", where=path, reason=f"{PROVENANCE}: system_prompt")
+    return Voice(tokenizer, prompt)
 
 
 def _template(folder: Path) -> str | None:
     """The chat template that a folder brings, in either place where transformers puts it."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelError("adapters.unreadable", where=folder, reason=str(error)[:160]) from error
     except OSError:
         pass
     try:

@@ -51,7 +51,8 @@ def digest_of(path: Path) -> str:
     whole = hashlib.sha256()
     for file in (weights, weights.parent / "adapter_config.json"):
         if file.exists():
-            whole.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as content:
+                whole.update(hashlib.file_digest(content, "sha256").digest())
     return whole.hexdigest()
 
 
@@ -66,9 +67,14 @@ def load_weights(
         ModelError: It cannot be read, or does not fit the model.
     """
     digest = digest_of(path)
-    config, tensors = read_adapter(path)
+    try:
+        config, tensors = read_adapter(path)
+    except RuntimeError as error:  # a kind of number that torch cannot look at, a config nested without end
+        raise ModelError("adapters.unreadable", where=path, reason=str(error)[:160]) from error
     modules = parts_by_module(tensors)
-    layers = {n: m for n, m in model.named_modules() if n in modules}
+    layers = {
+        n: m for n, m in model.named_modules() if n in modules and (hasattr(m, "in_features") or hasattr(m, "nx"))
+    }
     if strangers := sorted(set(modules) - set(layers)):
         raise ModelError("adapters.no_place", where=path, names=", ".join(strangers[:3]))
     if odd := sorted(set(modules) & set(unfit)):
@@ -137,6 +143,8 @@ def _low_rank(
     device = _device(layer)
     scaled_OR = b_OR.float() * scaling_of(config, where.module, a_RI.shape[0])
     low_rank = LowRank(a_RI.to(device, dtype).t().contiguous(), scaled_OR.to(device, dtype).t().contiguous())
+    if not (torch.isfinite(low_rank.a_IR).all() and torch.isfinite(low_rank.b_RO).all()):
+        raise ModelError("adapters.not_finite", where=where.path, names=where.module)
     if "lora_magnitude_vector" not in tensors:
         return low_rank
     norm_O = _norms(layer, a_RI.float().to(device), scaled_OR.to(device))
