@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from lora_scripts.adapters.combine import Layer, Layers, as_peft, combine, layers_of
 from lora_scripts.adapters.files import read_adapter, write_adapter
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.models.targets import find_targets
-from lora_scripts.serve.weights import digest_of, load_weights
-
-METHODS = ("lora", "rslora")
-"""What vLLM applies."""
+from lora_scripts.serve.weights import digest_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,19 +71,37 @@ def read_remote(name: str, path: Path, outline: PreTrainedModel, *, largest_rank
         ModelError: It cannot be read, does not fit the base, or is none that vLLM applies.
         UsageError: Its files change while they are read.
     """
-    checked = load_weights(name, path, outline, largest_rank=largest_rank)
-    if checked.method not in METHODS:
-        raise ModelError("remote.method", where=path, method=checked.method)
-    config, tensors = read_adapter(path)
+    digest = digest_of(path)
+    try:
+        config, tensors = read_adapter(path)
+    except RuntimeError as error:  # a kind of number that torch cannot look at, a config nested without end
+        raise ModelError("adapters.unreadable", where=path, reason=str(error)[:160]) from error
+    if config["peft_type"] != "LORA" or config.get("use_dora"):
+        raise ModelError("remote.method", where=path, method="dora" if config.get("use_dora") else "ia3")
     # copies: the library maps the file, which may change or go
     layers = {
         module: Layer(layer.a.clone(), layer.b.clone(), layer.scale)
         for module, layer in layers_of(tensors, config).items()
     }
-    if digest_of(path) != checked.digest:
+    _check_fit(path, layers, outline)
+    rank = max(layer.a.shape[0] for layer in layers.values())
+    if rank > largest_rank:
+        raise ModelError("serve.rank_too_high", where=path, rank=rank, limit=largest_rank)
+    if digest_of(path) != digest:
         raise UsageError("serve.file_changed", where=path, name=name)
     nbytes = sum(layer.a.nbytes + layer.b.nbytes for layer in layers.values())
-    return RemoteAdapter(name, layers, checked.digest, checked.method, checked.rank, nbytes)
+    return RemoteAdapter(name, layers, digest, "rslora" if config.get("use_rslora") else "lora", rank, nbytes)
+
+
+def _check_fit(path: Path, layers: Layers, outline: PreTrainedModel) -> None:
+    linears = {name: module for name, module in outline.named_modules() if isinstance(module, nn.Linear)}
+    if strangers := sorted(set(layers) - set(linears)):
+        raise ModelError("adapters.no_place", where=path, names=", ".join(strangers[:3]))
+    for name, layer in layers.items():
+        found, wanted = (layer.a.shape[1], layer.b.shape[0]), (linears[name].in_features, linears[name].out_features)
+        if found != wanted:
+            told = f"{name}: {found[0]} → {found[1]}"
+            raise ModelError("serve.other_shape", where=path, found=told, expected=f"{wanted[0]} → {wanted[1]}")
 
 
 def served_name(pairs: Pairs) -> str:
