@@ -16,7 +16,7 @@ from lora_scripts.serve.answering import ROUTED
 from lora_scripts.serve.app import Face
 from lora_scripts.serve.failures import KNOWN, Failure, failure_of
 from lora_scripts.serve.protocol import StackItem
-from lora_scripts.serve.stacks import name_stack
+from lora_scripts.serve.stacks import check_kinds, name_stack
 from lora_scripts.serve.store import Entry, below, weights_below
 
 
@@ -117,6 +117,9 @@ def _add_stacks(app: FastAPI, face: Face, warn: Any) -> None:
         if body.name == ROUTED:
             raise Failure(409, text("serve.name_taken", name=body.name), "name")
         pairs = tuple((item.name, item.weight) for item in body.adapters)
+        loaded = {entry.name: entry.loaded for entry in face.service.store.entries() if entry.loaded}
+        if all(name in loaded for name, _ in pairs):
+            check_kinds({name: getattr(loaded[name], "method", "lora") for name, _ in pairs}, pairs)
         name_stack(models, body.name, pairs)
         warnings = await asyncio.to_thread(warn, pairs) if warn is not None else []
         return {**_stack(body.name, pairs), "warnings": warnings}
