@@ -239,15 +239,30 @@ def test_an_adapter_that_fits_the_base_by_its_fingerprint_is_taken(server: Serve
     assert load(server, "bad", folder.name).status_code == 201
 
 
-def test_numbers_that_overflow_under_way_spoil_no_other_answer(server: Server, folder: Path) -> None:
-    asked = {"prompt": "劳动合同的试用期最长可以约定多久？", "max_tokens": 12, "temperature": 0}
-    client = server.openai()
-    right = client.completions.create(model="tiny-zh", **asked).choices[0].text  # type: ignore[call-overload]
+ASKED: dict[str, Any] = {"prompt": "劳动合同的试用期最长可以约定多久？", "max_tokens": 12, "temperature": 0}
+
+
+def overflowing(server: Server, folder: Path) -> None:
+    """Load an adapter whose numbers are finite and whose products are not."""
     tensors(lambda found: [value.fill_(1e18) for value in found.values()])(folder)
-    if load(server, "bad", folder.name).status_code == 400:
-        return
+    assert load(server, "bad", folder.name).status_code in (201, 400)
+
+
+def test_numbers_that_overflow_under_way_spoil_no_other_answer(server: Server, folder: Path) -> None:
+    client = server.openai()
+    right = client.completions.create(model="tiny-zh", **ASKED).choices[0].text
+    overflowing(server, folder)
     with server.http() as http:
-        spoilt = http.post("/v1/completions", json=asked | {"model": "bad", "temperature": 1})
-    assert spoilt.status_code in (200, 400), spoilt.text
+        for temperature in (0, 1):
+            http.post("/v1/completions", json=ASKED | {"model": "bad", "temperature": temperature})
     for _ in range(3):
-        assert client.completions.create(model="tiny-zh", **asked).choices[0].text == right  # type: ignore[call-overload]
+        assert client.completions.create(model="tiny-zh", **ASKED).choices[0].text == right
+    assert server.back_to_rest()
+
+
+def test_an_answer_that_is_no_number_is_not_tried_again(server: Server, folder: Path) -> None:
+    overflowing(server, folder)
+    for temperature in (0, 1):
+        with server.http() as http:
+            answered = http.post("/v1/completions", json=ASKED | {"model": "bad", "temperature": temperature})
+        assert 400 <= answered.status_code < 500, answered.text
