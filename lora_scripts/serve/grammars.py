@@ -54,7 +54,9 @@ def json_grammar(tokenizer: Any, stop_ids: frozenset[int], schema: Mapping[str, 
     if known not in _READY:
         _READY[known] = part, llguidance.hf.from_tokenizer(tokenizer, eos_token=sorted(stop_ids))
     try:
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema or ANY_OBJECT))
+        # without white space between parts, of which a small model may say nothing else until its limit
+        compact = {"whitespace_flexible": False}
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema or ANY_OBJECT), defaults=compact)
     except ValueError as error:
         raise UsageError("serve.bad_schema", reason=str(error).splitlines()[0][:200]) from error
     matcher = LLMatcher(_READY[known][1], grammar)
