@@ -12,6 +12,7 @@ from typing import Any
 from lora_scripts.adapters.files import find_weights
 from lora_scripts.assemble.combine import overlap_lines, read_part
 from lora_scripts.assemble.guardrails import open_guardrails
+from lora_scripts.assemble.remote import open_remote
 from lora_scripts.assemble.router import learned_router_of
 from lora_scripts.config.serving import ServeConfig, ServeLoaded
 from lora_scripts.errors import ConfigError, LoraScriptsError, ModelError, Problem, UsageError
@@ -115,7 +116,7 @@ def open_server(loaded: ServeLoaded, say: Callable[[str], None]) -> Opened:
             router=_router(config, loaded.where, store, models, say),
             vocabulary=vocabulary,
             default_max_tokens=config.max_new_tokens,
-            grammar=json_grammar,
+            grammar=None if config.engine == "vllm" else json_grammar,
         )
     except BaseException:
         engine.close()
@@ -145,6 +146,9 @@ def _audit(config: ServeConfig) -> AuditLog | None:
 
 
 def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> tuple[Engine, AdapterStore, Voice, int]:
+    fingerprint = base_fingerprint(base)
+    if config.engine == "vllm":
+        return open_remote(config, base, say, lambda path: _check_base_of(path, fingerprint, base))
     device, notes = resolve_device(config.device)
     dtype, _, more = resolve_precision("auto", device)
     for note in [*notes, *more]:
@@ -153,7 +157,6 @@ def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> 
     tokenizer = load_tokenizer(base)
     layout = attach(model)
     unfit = unfit_modules(model, layout)
-    fingerprint = base_fingerprint(base)
 
     def load(name: str, path: Path) -> Any:
         _check_base_of(path, fingerprint, base)

@@ -46,6 +46,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help=text("cli.port"))] = None,
     device: Annotated[str | None, typer.Option(help=text("cli.device"))] = None,
     engine: Annotated[str | None, typer.Option(help=text("cli.engine"))] = None,
+    write_cluster: Annotated[Path | None, typer.Option(metavar="DIR", help=text("cli.write_cluster"))] = None,
 ) -> None:
     from lora_scripts.config.serving import load_serve_config
 
@@ -62,6 +63,12 @@ def serve(
         "engine": engine,
     }
     loaded = load_serve_config(config, given)
+    if write_cluster is not None:
+        from lora_scripts.assemble.cluster import cluster_files
+
+        for line in cluster_files(loaded.config, write_cluster):
+            say(line)
+        return
     from lora_scripts.assemble.listen import run_server
     from lora_scripts.assemble.serving import open_server
 

@@ -168,6 +168,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "port": ("port, 8000 unless told otherwise; 0 takes a free one", "端口，默认 8000；0 表示使用空闲端口"),
     "engine": ("auto, paged, simple or vllm", "auto、paged、simple 或 vllm"),
+    "write_cluster": (
+        "do not serve: write files that start this on Kubernetes, and vLLM on Ray Serve",
+        "不启动服务：写出在 Kubernetes 上启动它、在 Ray Serve 上启动 vLLM 的文件",
+    ),
     "bad_adapter": ("an adapter is given as NAME=DIR", "适配器应写作 NAME=DIR"),
     "bad_adapter.fix": (
         "for example --adapter law=output/law_lora",

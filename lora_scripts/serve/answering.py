@@ -59,6 +59,7 @@ class Service:
     vocabulary: int = 0
     default_max_tokens: int = 1024
     grammar: Callable[[Any, frozenset[int], Mapping[str, Any] | None], Any] | None = None
+    """Makes a grammar from a schema; None where the engine cannot hold answers to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +258,10 @@ class Answers:
 
     async def _grammar(self, voice: Voice, stops: frozenset[int]) -> Callable[[], Any]:
         schema, make = self._asked.schema, self._service.grammar
-        if schema is None or make is None:
+        if schema is None:
             return lambda: None
+        if make is None:
+            raise UsageError("serve.no_grammar")
         await asyncio.to_thread(make, voice.tokenizer, stops, schema)  # the first one of a tokenizer is slow
         return lambda: make(voice.tokenizer, stops, schema)
 

@@ -15,7 +15,7 @@ VERBS = {
     "desensitize": "source target --mode= --types= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
     "chat": "--adapter= --prompt= --base-model= --device= --max-new-tokens=",
-    "serve": "config --base-model= --adapter= --adapter-root= --host= --port= --device= --engine=",
+    "serve": "config --base-model= --adapter= --adapter-root= --host= --port= --device= --engine= --write-cluster=",
     "eval": "run --json --from-sheet= --output=",
     "sweep": "config overrides --trials= --output=",
     "adapters shrink": "source target --rank= --energy=",
