@@ -51,7 +51,7 @@ def kubernetes(cluster: Cluster) -> str:
         _manifest("v1", "Service", GATEWAY, spec={"type": "ClusterIP", **_ports(GATEWAY, 80)}),
         _gateway(cluster),
     ]
-    return yaml.safe_dump_all(manifests, sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.dump_all(manifests, Dumper=_Readable, sort_keys=False, allow_unicode=True, width=120))
 
 
 def ray_serve(cluster: Cluster, *, bucket: str, rank: int, at_once: int, in_memory: int) -> str:
@@ -72,6 +72,16 @@ def ray_serve(cluster: Cluster, *, bucket: str, rank: int, at_once: int, in_memo
         "args": {"llm_configs": [model]},
     }  # fmt: skip
     return _yaml({"applications": [application]})
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Readable.add_representer(str, _Readable.represent_str)
 
 
 def _yaml(value: Any) -> str:

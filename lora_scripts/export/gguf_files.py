@@ -124,16 +124,17 @@ def read_model(source: Source, file: Path) -> Any:
 
     with quiet():
         config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, local_files_only=True)
-    fields = gguf.GGUFReader(file).fields
+    reader = gguf.GGUFReader(file)
+    architecture = reader.fields["general.architecture"].contents()
     # transformers takes the width of a head for the usual one of the architecture, not for what the file says
-    config.head_dim = int(fields[f"{fields['general.architecture'].contents()}.attention.key_length"].contents())
+    config.head_dim = int(reader.fields[f"{architecture}.attention.key_length"].contents())
     if hasattr(config, "query_pre_attn_scalar"):
         config.query_pre_attn_scalar = config.head_dim  # as llama.cpp has it
-    whole = AutoConfig.from_pretrained(str(source.base), local_files_only=True)
-    # nor does it read rope_freqs, in which GGUF keeps Llama's scaling of rotary frequencies
-    if whole.rope_parameters.get("rope_type", "default") != "default":
-        config.rope_parameters = whole.rope_parameters
-    return stock_model(file.parent, dtype=source.dtype, device=source.device, gguf_file=file.name, config=config)
+    model = stock_model(file.parent, dtype=source.dtype, device=source.device, gguf_file=file.name, config=config)
+    for tensor in reader.tensors:
+        if tensor.name == "rope_freqs.weight":  # Llama's scaling of rotary frequencies, which it does not read either
+            model.model.rotary_emb.inv_freq /= torch.from_numpy(tensor.data.copy()).to(source.device)
+    return model
 
 
 def check_alone(source: Source) -> None:

@@ -70,11 +70,11 @@ def test_q_and_k_are_permuted_as_transformers_undoes_it() -> None:
     assert not torch.equal(permuted(weight, 4), weight)
 
 
-@pytest.mark.parametrize("fault", ["permuted", "shift", "rotary", "merges", "weight"])
+@pytest.mark.parametrize("fault", ["permuted", "shift", "rotary", "scaling", "merges", "weight"])
 def test_a_file_that_is_wrong_is_not_called_done(
     fault: str, adapter_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter = adapter_of("gemma3" if fault == "shift" else "llama")
+    adapter = adapter_of({"shift": "gemma3", "scaling": "llama-3"}.get(fault, "llama"))
     if fault == "permuted":
         monkeypatch.setattr(gguf_weights, "permuted", lambda weight, heads: weight)
     elif fault == "shift":
@@ -85,6 +85,8 @@ def test_a_file_that_is_wrong_is_not_called_done(
         monkeypatch.setattr(
             gguf.GGUFWriter, "add_rope_freq_base", lambda self, value: self.add_float32("llama.rope.freq_base", 50.0)
         )
+    elif fault == "scaling":
+        monkeypatch.setattr(gguf_weights, "_rotary_factors", lambda model, architecture: torch.full((8,), 4.0))
     elif fault == "merges":
         monkeypatch.setattr(
             gguf.GGUFWriter,

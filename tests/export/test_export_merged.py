@@ -68,6 +68,7 @@ def test_a_tied_head_with_an_adapter_gets_a_tensor_of_its_own(
     got, bare = weights_in(result.folder), weights_in(base_of("llama-tied"))
     assert torch.equal(got["model.embed_tokens.weight"], bare["model.embed_tokens.weight"])
     assert not torch.equal(got["lm_head.weight"], bare["model.embed_tokens.weight"])
+    assert json.loads((result.folder / "config.json").read_text())["tie_word_embeddings"] is False
 
 
 def test_the_folder_stops_where_the_template_ends_an_answer(adapter_of: Callable[..., Path], exported: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_scripts.data.chat_format import Strings
+from lora_scripts.errors import ModelError
 from lora_scripts.export import ollama
 from lora_scripts.export.go_template import execute, template_of_strings
+from lora_scripts.models.text import base_fingerprint
 
 pieces = st.text(alphabet=st.sampled_from('<|>{}"\\\n im_end用户：`$-'), max_size=12)
 words = st.text(alphabet=st.sampled_from('ab 你好{}"\\\n'), min_size=1, max_size=8)
@@ -78,3 +81,26 @@ def test_base_and_adapter_stand_side_by_side_where_asked(adapter_of: Callable[..
     assert body.startswith("FROM ./llama.gguf\nADAPTER ./adapter-adapter.gguf\n")
     assert {"llama.gguf", "adapter-adapter.gguf"} <= {file.name for file in result.folder.iterdir()}
     assert values["with_the_base_as_gguf_answers_that_differ"] == 0
+
+
+def with_system_prompt(adapter: Path, base: Path, prompt: str) -> Path:
+    record = {"base": {"path": str(base), "fingerprint": base_fingerprint(base)}, "config": {"system_prompt": prompt}}
+    (adapter / "provenance.json").write_text(json.dumps(record))
+    return adapter
+
+
+def test_the_system_prompt_of_the_run_goes_along(
+    adapter_of: Callable[..., Path], base_of: Callable[..., Path], exported: Any
+) -> None:
+    adapter = with_system_prompt(adapter_of("llama"), base_of("llama"), '你是"律师"。\n请简短。')
+    result, values = exported(adapter, "ollama")
+    assert 'SYSTEM """你是"律师"。\n请简短。"""' in (result.folder / "Modelfile").read_text()
+    assert values["templates_that_spell_otherwise"] == values["prompts_with_other_ids"] == 0
+
+
+def test_a_system_prompt_that_would_end_the_modelfile_early_is_refused(
+    adapter_of: Callable[..., Path], base_of: Callable[..., Path], exported: Any
+) -> None:
+    adapter = with_system_prompt(adapter_of("llama"), base_of("llama"), 'Say "yes"')
+    with pytest.raises(ModelError, match="quotation mark"):
+        exported(adapter, "ollama")

@@ -48,7 +48,10 @@ def test_a_run_whose_base_is_gone_says_so(run_copy: Path, tmp_path: Path) -> Non
     record["base"]["path"] = str(tmp_path / "gone")
     (run_copy / "provenance.json").write_text(json.dumps(record))
     refused(command("export", run_copy, "--to", "peft"), 2, "gone")
-    assert command("export", run_copy, "--to", "peft", "--base-model", moved).code == 0
+    record["config"]["quantization"] = "nf4"
+    (run_copy / "provenance.json").write_text(json.dumps(record))
+    said = command("export", run_copy, "--to", "peft", "--base-model", moved)
+    assert said.code == 0 and "trained on a base in nf4 and is exported for the unquantised one" in said.out
 
 
 def test_layouts_of_pictures_are_refused_for_a_text_run(run_copy: Path) -> None:
