@@ -220,8 +220,8 @@ def test_bytes_of_logprobs_together_are_the_text(server: Server, tokenizer: Any)
 
 
 SCHEMAS: list[Any] = [
-    {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99}, "b": {"enum": ["是", "否"]}}, "required": ["a", "b"],
-     "additionalProperties": False},
+    {"type": "object", "required": ["a", "b"], "additionalProperties": False,
+     "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99}, "b": {"enum": ["是", "否"]}}},
     {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
     {"type": "string", "enum": ["工伤", "加班费"]},
     {"anyOf": [{"type": "null"}, {"type": "number", "minimum": 1, "maximum": 9}]},
