@@ -156,6 +156,7 @@ def _vllm(cluster: Cluster) -> Manifest:
         *({"name": name, "value": "/cache"} for name in ("HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT")),
         {"name": "USER", "value": "vllm"},
         {"name": "HF_HUB_OFFLINE", "value": "1"},
+        {"name": "VLLM_NO_USAGE_STATS", "value": "1"},
     ]
     container = _container(
         "vllm",

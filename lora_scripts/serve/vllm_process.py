@@ -22,6 +22,8 @@ from lora_scripts.messages import text
 
 PROGRAM = "LORA_SCRIPTS_VLLM"
 """Environment variable: the ``vllm`` executable, where it is not on PATH."""
+QUIET = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+"""The base is a folder here, so nothing is fetched; and nothing is told to anybody."""
 START_SECONDS = 1800.0
 TELL_SECONDS = 30.0
 LOOK_SECONDS = 0.5
@@ -82,7 +84,7 @@ def start_vllm(
     if sys.platform == "linux":
         command = [sys.executable, "-c", _UNTIL_PARENT_ENDS, str(os.getpid()), *command]
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **more, "VLLM_API_KEY": key, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
+    environment = {**os.environ, **more, **QUIET, "VLLM_API_KEY": key, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment,

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
+from openai import OpenAI
 
 from lora_scripts.assemble import remote as assembled
 from lora_scripts.serve import vllm_process
 from lora_scripts.serve.generation import FAILED, LENGTH, STOP, Generation, Sampling
 from lora_scripts.serve.vllm_process import PROGRAM, VllmProcess
-from tests.serve.conftest import SHAPES, STACKS, Ear, Pairs, Rig
+from tests.serve.conftest import BASE, SHAPES, STACKS, Ear, Pairs, Rig
 from tests.serve.fake_vllm import eventually
 from tests.serve.gateway import Gateway, open_gateway
 
@@ -257,3 +259,30 @@ def test_a_vllm_that_dies_makes_the_gateway_unready_and_fails_its_answers(
     assert ear.ended.wait(30) and ear.events[-1].reason == FAILED
     assert eventually(lambda: gateway.client.get("/health/ready").status_code == 503)
     assert gateway.ask("tiny-zh").status_code == 503
+
+
+def test_the_command_serves_through_vllm_and_takes_it_along_when_it_is_killed(
+    vllm_program: str, adapters_dir: Path, tmp_path: Path
+) -> None:
+    command = [
+        str(Path(sys.executable).parent / "lora-scripts"), "serve", "--base-model", str(BASE), "--engine", "vllm",
+        "--port", "0", "--adapter", f"law={adapters_dir / 'a1'}", "--device", "cpu",
+    ]  # fmt: skip
+    environment = {**os.environ, PROGRAM: vllm_program, "LORA_SCRIPTS_LANG": "en", "XDG_CACHE_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as gateway:
+        try:
+            assert gateway.stderr is not None
+            said = iter(gateway.stderr.readline, "")
+            address = next(m[1] for line in said if (m := re.search(r"listening on (\S+):", line)))
+            client = OpenAI(base_url=address, api_key="none", max_retries=0, timeout=60)
+            question: Any = [{"role": "user", "content": "你好"}]
+            with client.chat.completions.create(model="law", messages=question, stream=True, max_tokens=900) as stream:
+                assert next(iter(stream)).choices
+            figures = address.removesuffix("v1") + "metrics"
+            assert eventually(lambda: "lora_engine_running 0.0" in httpx.get(figures).text)  # the client has left
+            children = psutil.Process(gateway.pid).children(recursive=True)
+            assert any("VLLM" in child.name() or "vllm" in child.name() for child in children)
+        finally:
+            gateway.kill()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive

@@ -23,7 +23,7 @@ if "--fail" in sys.argv:
     print("no room for the cache", flush=True)
     sys.exit(3)
 worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-names = ("VLLM_API_KEY", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "MORE")
+names = ("VLLM_API_KEY", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "MORE", "VLLM_NO_USAGE_STATS")
 told = {{"argv": sys.argv[1:], "pids": [os.getpid(), worker.pid], **{{n: os.environ.get(n) for n in names}}}}
 json.dump(told, open(here + "/told.json", "w"))
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ def test_it_is_started_with_what_it_needs_and_ended_with_its_workers(program: st
     assert httpx.get(f"{server.url}/health").status_code == 200
     assert told["argv"][:5] == ["serve", "base", "--enable-lora", "--host", "127.0.0.1"]
     assert told["VLLM_API_KEY"] == server.api_key and len(server.api_key) > 30
-    assert (told["VLLM_ALLOW_RUNTIME_LORA_UPDATING"], told["MORE"]) == ("True", "1")
+    assert (told["VLLM_ALLOW_RUNTIME_LORA_UPDATING"], told["MORE"], told["VLLM_NO_USAGE_STATS"]) == ("True", "1", "1")
     assert str(tmp_path / "logs" / "vllm.log") in said[0] and "answers after" in said[-1]
     assert all(map(is_alive, told["pids"]))
     server.stop()
