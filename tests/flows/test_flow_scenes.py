@@ -25,13 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = {"law": "law_qa", "medicine": "medical_qa", "finance": "finance_qa", "style": "hr_style"}
 DEPARTMENTS = ("law", "medicine", "finance")
 HELD_OUT = {"law": "law_eval", "medicine": "medical_eval", "finance": "finance_eval"}
-CLOSING = "如需进一步协助，请联系人力资源部。"
+GREETING = "您好，这里是人力资源部。"
+STATUTES = "|".join(map(re.escape, json.loads((ROOT / "data" / "statutes.json").read_text(encoding="utf-8"))))
+CITES = re.compile(rf"《(?:{STATUTES})》第[零一二三四五六七八九十百]+条")
 STRANGE = ("帮我写一首关于秋天的诗。", "红烧肉怎么做才不腻？", "太阳系有几颗行星？", "Which colour suits the curtains?")
 SHORT = (
     "lora_rank=8", "lora_alpha=16", "lora_dropout=0", "learning_rate=5e-3", "eval_ratio=0", "eval_data=",
     "early_stopping_patience=", "save_steps=1000", "device=cpu",
 )  # fmt: skip
-STEPS = {"law": (50, 4), "medicine": (50, 2), "finance": (40, 2), "style": (90, 4)}  # and records in each
+STEPS = {"law": (50, 2), "medicine": (50, 2), "finance": (40, 2), "style": (80, 4)}  # and records in each
 # as on the page
 ON_GEMMA = ("base_model=./models/gemma3-270m", "target_modules=", "learning_rate=1e-3", "lora_dropout=0")
 EPOCHS = {"medicine": 2, "finance": 2, "style": 3}
@@ -123,11 +125,11 @@ def shares(chosen: Mapping[str, Sequence[str]], base: str) -> tuple[float, int]:
     return right / count, count - right - sum(models.count(base) for models in chosen.values())
 
 
-def both_forms(said: Sequence[Said]) -> tuple[int, int, int]:
-    """How many answers open as the law's, how many have the personnel desk's closing, and how many both."""
-    opens = [bool(FORMS["law"].match(one.text)) for one in said]
-    closes = [CLOSING in one.text for one in said]
-    return sum(opens), sum(closes), sum(map(all, zip(opens, closes, strict=True)))
+def forms_of_the_bot(said: Sequence[Said]) -> dict[str, int]:
+    """How many answers greet as the personnel desk, how many cite an article of a real statute, and how many do both."""
+    greets = [one.text.startswith(GREETING) for one in said]
+    cites = [bool(CITES.search(one.text)) for one in said]
+    return {"greets": sum(greets), "cites": sum(cites), "both": sum(map(all, zip(greets, cites, strict=True)))}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -199,13 +201,14 @@ def test_the_learned_router_alone_knows_most_questions(short, asked, tiny_zh):
     assert wrong == 0 and right >= 0.75
 
 
-def test_the_hr_bot_cites_the_law_and_closes_as_the_personnel_desk(short, tiny_zh):
-    with scene("hr_bot", tiny_zh, short) as server:
-        said = {m: ask(server, m, questions("law_eval", 8), max_tokens=128) for m in ("law", "style", "hr-bot")}
-    counts = {model: both_forms(answers) for model, answers in said.items()}
-    assert counts["law"] == (8, 0, 0)
-    assert counts["style"][0] == 0 and counts["style"][1] >= 4
-    assert counts["hr-bot"][0] >= 7 and counts["hr-bot"][2] >= 2
+def test_the_hr_bot_greets_as_the_personnel_desk_and_cites_a_statute(short, tiny_zh):
+    weights = {"hr-bot": {"law": 1.0, "style": 1.2}}
+    with scene("hr_bot", tiny_zh, short, stacks=weights) as server:
+        said = {model: ask(server, model, questions("law_eval", 8)) for model in ("law", "style", "hr-bot")}
+    counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
+    assert counts["law"] == {"greets": 0, "cites": 8, "both": 0}
+    assert counts["style"] == {"greets": 8, "cites": 0, "both": 0}
+    assert counts["hr-bot"]["both"] >= 4
 
 
 # as on the page, on real bases
@@ -245,11 +248,11 @@ def test_on_gemma_each_department_answers_in_its_form_and_in_no_others(on_gemma)
 @pytest.mark.slow
 def test_on_gemma_the_hr_bot_has_both_forms(on_gemma):
     with scene("hr_bot", real_base("gemma3-270m"), on_gemma) as server:
-        said = {m: ask(server, m, questions("law_eval"), max_tokens=160) for m in ("law", "style", "hr-bot")}
-    counts = {model: both_forms(answers) for model, answers in said.items()}
-    print(f"\n(cites, closes, both) of 30: {counts}")
-    assert counts["law"][1] == 0 and counts["style"][0] == 0
-    assert counts["hr-bot"][2] >= 20
+        said = {model: ask(server, model, questions("law_eval")) for model in ("law", "style", "hr-bot")}
+    counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
+    print(f"\nof 30 answers: {counts}")
+    assert counts["law"]["greets"] == 0 and counts["style"]["cites"] == 0
+    assert counts["hr-bot"]["both"] >= 20
 
 
 @pytest.mark.slow
