@@ -164,7 +164,7 @@ def vllm_arguments(base: Path, name: str, rank: int, max_requests: int) -> list[
         "--max-loras", str(ADAPTERS_AT_ONCE), "--max-cpu-loras", str(ADAPTERS_IN_MEMORY),
         "--max-num-seqs", str(max_requests), "--max-model-len", "auto",
         "--generation-config", "vllm",
-        "--structured-outputs-config", '{"backend": "guidance"}',
+        "--structured-outputs-config", '{"backend": "guidance", "disable_any_whitespace": true}',
     ]  # fmt: skip
 
 

@@ -61,8 +61,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{url} 提供的是 {theirs}，名称与 {ours} 不同：若不是同一个模型，回答将是错误的",
     ),
     "base_by_zeros": (
-        "the base is asked for through an adapter of zeros, since vLLM on a CPU can mix it up with an adapter; where all "
-        "servers have cards, `device: cuda` saves that",
+        "the base is asked for through an adapter of zeros, since vLLM on a CPU can mix it up with an adapter; where "
+        "all servers have cards, `device: cuda` saves that",
         "基础模型将通过一个全零适配器请求，因为在 CPU 上 vLLM 可能把它与某个适配器混淆；若所有服务器都有显卡，"
         "设置 `device: cuda` 即可省去",
     ),

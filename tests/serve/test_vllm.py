@@ -206,20 +206,15 @@ def test_over_http_as_clients_ask(gateway: Gateway) -> None:
     assert gateway.ask(versioned).status_code == 404  # vLLM's own names are not the clients'
 
 
-def test_an_answer_in_json_fits_its_schema(gateway: Gateway, tokenizer: Any) -> None:
+def test_an_answer_in_json_fits_its_schema(gateway: Gateway) -> None:
     schema = {
         "type": "object",
         "properties": {"a": {"enum": ["x", "y"]}},
         "required": ["a"],
         "additionalProperties": False,
     }
-    # a model this small says blanks for ever, which JSON allows between its words
-    blanks = [
-        i for i in range(len(tokenizer)) if not tokenizer.decode([i]).strip() and i not in tokenizer.all_special_ids
-    ]
-    no_blanks = dict.fromkeys(map(str, blanks), -100)
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-    answer = gateway.ask("a0", response_format=wanted, max_tokens=60, logit_bias=no_blanks)
+    answer = gateway.ask("a0", response_format=wanted, max_tokens=60)
     choice = answer.json()["choices"][0]
     assert choice["finish_reason"] == "stop", choice
     assert json.loads(choice["message"]["content"])["a"] in ("x", "y")
