@@ -39,6 +39,7 @@ from lora_scripts.serve.segments import attach, unfit_modules
 from lora_scripts.serve.simple import SimpleEngine
 from lora_scripts.serve.stacks import Models, UnknownModel, name_stack
 from lora_scripts.serve.store import AdapterStore
+from lora_scripts.serve.vllm_protocol import remote_grammar
 from lora_scripts.serve.voices import Voice, provenance_of, voice_of
 from lora_scripts.serve.weights import load_weights, moved
 
@@ -116,7 +117,7 @@ def open_server(loaded: ServeLoaded, say: Callable[[str], None]) -> Opened:
             router=_router(config, loaded.where, store, models, say),
             vocabulary=vocabulary,
             default_max_tokens=config.max_new_tokens,
-            grammar=None if config.engine == "vllm" else json_grammar,
+            grammar=remote_grammar if config.engine == "vllm" else json_grammar,
         )
     except BaseException:
         engine.close()

@@ -82,14 +82,14 @@ class ServeConfig(Section):
     监听端口；0 表示使用一个空闲端口并显示出来。
     """
     device: Device = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`.
+    """`auto`, `cpu`, `cuda` or `cuda:N`. With addresses in `vllm`, `cuda` says that all those servers have cards.
 
-    `auto`、`cpu`、`cuda` 或 `cuda:N`。
+    `auto`、`cpu`、`cuda` 或 `cuda:N`。填写了 `vllm` 地址时，`cuda` 表示这些服务都有显卡。
     """
     quantization: Literal["none", "nf4", "int8"] = "none"
-    """The base in 4 or 8 bits.
+    """The base in 4 or 8 bits; not with `engine: vllm`.
 
-    以 4 位或 8 位加载基础模型。
+    以 4 位或 8 位加载基础模型；不能与 `engine: vllm` 同用。
     """
     engine: Literal["auto", "paged", "simple", "vllm"] = "auto"
     """`paged` answers many requests at once, `simple` one after another; `auto` takes `paged` where it can. `vllm` stands
@@ -118,9 +118,9 @@ class ServeConfig(Section):
     使用显卡时：从显卡移出的适配器可占用的主机内存（GiB）。
     """
     max_lora_rank: Annotated[Whole, Field(ge=1, le=4096)] = 512
-    """The highest rank of an adapter that is loaded.
+    """The highest rank of an adapter that is loaded. A vLLM that is started gets what the config needs, at least 64.
 
-    可加载的适配器的最大秩。
+    可加载的适配器的最大秩。自动启动的 vLLM 按配置所需设置，至少为 64。
     """
     max_requests: Annotated[Whole, Field(ge=1, le=4096)] = 128
     """Answers that may run or wait at once; more are told to come back later (429).

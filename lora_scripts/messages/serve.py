@@ -116,10 +116,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "strange_id": ("{id} is no token id; there are {count}", "{id} 不是词元编号；共有 {count} 个"),
     "empty_prompt": ("the prompt is empty", "提示为空"),
-    "no_grammar": (
-        "response_format is not supported in front of vLLM",
-        "在 vLLM 前面时不支持 response_format",
-    ),
     "bad_schema": ("the JSON schema cannot be used: {reason}", "无法使用该 JSON schema：{reason}"),
     "unknown_field": ("the field {name} is not supported", "不支持字段 {name}"),
     "bad_field": ("{name}: {reason}", "{name}：{reason}"),

@@ -47,7 +47,10 @@ class AnswerFailed(Exception):
 
 @dataclass(slots=True)
 class Service:
-    """What answers requests, put together once. ``vocabulary``: how many token ids the model knows."""
+    """What answers requests, put together once.
+
+    ``grammar`` makes one from a tokenizer, stop ids and a schema; ``vocabulary``: how many token ids the model knows.
+    """
 
     engine: Engine
     store: AdapterStore
@@ -55,12 +58,10 @@ class Service:
     voice: Voice
     admission: Admission
     guardrails: Guardrails
+    grammar: Callable[[Any, frozenset[int], Mapping[str, Any] | None], Any]
     router: Router | None = None
     vocabulary: int = 0
     default_max_tokens: int = 1024
-    grammar: Callable[[Any, frozenset[int], Mapping[str, Any] | None], Any] | None = None
-    """Makes a grammar from a schema; None where the engine cannot hold answers to one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -260,8 +261,6 @@ class Answers:
         schema, make = self._asked.schema, self._service.grammar
         if schema is None:
             return lambda: None
-        if make is None:
-            raise UsageError("serve.no_grammar")
         await asyncio.to_thread(make, voice.tokenizer, stops, schema)  # the first one of a tokenizer is slow
         return lambda: make(voice.tokenizer, stops, schema)
 

@@ -55,7 +55,7 @@ def json_grammar(tokenizer: Any, stop_ids: frozenset[int], schema: Mapping[str, 
         _READY[known] = part, llguidance.hf.from_tokenizer(tokenizer, eos_token=sorted(stop_ids))
     try:
         # without white space between parts, of which a small model may say nothing else until its limit
-        compact = {"whitespace_flexible": False}
+        compact: Any = {"whitespace_flexible": False}
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema or ANY_OBJECT), defaults=compact)
     except ValueError as error:
         raise UsageError("serve.bad_schema", reason=str(error).splitlines()[0][:200]) from error
