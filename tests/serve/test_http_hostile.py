@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 import sys
@@ -40,13 +41,14 @@ class Opened:
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.watching and event in ("open", "os.listdir", "os.scandir"):
             with contextlib.suppress(TypeError, ValueError):
-                self.paths.add(Path(arguments[0]).absolute())
+                self.paths.add(Path(os.path.realpath(arguments[0])))
 
     def outside(self, *allowed: Path) -> list[Path]:
         return sorted(p for p in self.paths if not any(p.is_relative_to(a) for a in allowed))
 
 
 OPENED = Opened()
+PYTHON = [Path(sys.prefix), Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2] / "lora_scripts"]
 sys.addaudithook(OPENED.hook)  # there is no way to take it away again: it only looks at one flag
 
 
@@ -63,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, adapters_dir: Path) -> Path:
     (root / "ring").symlink_to(root / "ring")
     half = root / "half"
     half.mkdir()
-    shutil.copy(root / "a0" / "adapter_config.json", half)
+    shutil.copy(outside / "a1" / "adapter_config.json", half)
     (half / "adapter_model.safetensors").symlink_to(outside / "a1" / "adapter_model.safetensors")
     talks = root / "talks"
     shutil.copytree(root / "a0", talks)
@@ -366,8 +368,7 @@ def watched(server: Server, place: Path, ask: Callable[[], Answer]) -> Answer:
         answered = ask()
     finally:
         OPENED.watching = False
-    python = [Path(sys.prefix), Path(sysconfig.get_path("stdlib")), Path(__file__).parents[2] / "lora_scripts"]
-    assert OPENED.outside(place / "root", BASE, *python, Path("/proc"), Path("/dev"), Path("/sys")) == []
+    assert OPENED.outside(place / "root", BASE, *PYTHON, Path("/proc"), Path("/dev"), Path("/sys")) == []
     return answered
 
 
@@ -402,7 +403,7 @@ def test_the_watcher_sees_what_is_opened(server: Server, place: Path) -> None:
     OPENED.watching = True
     (place / "outside" / "a1" / "adapter_config.json").read_bytes()
     OPENED.watching = False
-    assert OPENED.outside(place / "root", BASE, Path(sys.prefix), Path(sysconfig.get_path("stdlib")))
+    assert OPENED.outside(place / "root", BASE, *PYTHON)
 
 
 @pytest.mark.parametrize("request_of", ["post", "chunks"])
