@@ -141,13 +141,14 @@ def test_the_embedded_base_answers_alike_in_llama_cpp(llama_cpp: Path, tiny_zh: 
     check(llama_cpp, adapter, tiny_zh, tmp_path, "f16")
 
 
-@pytest.mark.parametrize("name", ["smollm2-135m", "gemma3-270m"])
+# in f16 llama.cpp rounds activations too, and SmolLM2 has two words here that are 0.005 apart in logits of 30
+@pytest.mark.parametrize(("name", "dtype"), [("smollm2-135m", "f32"), ("gemma3-270m", "f16")])
 def test_a_real_base_answers_alike_in_llama_cpp(name: str, llama_cpp: Path, project_root: Path, tmp_path: Path) -> None:
     base = project_root / "models" / name
     if not (base / "model.safetensors").exists():
         pytest.skip(f"models/{name} is not here: lora-scripts base get {name}")
     adapter = random_adapter(base, tmp_path / "adapter", ["q_proj", "k_proj", "down_proj"], 0.02)
-    check(llama_cpp, adapter, base, tmp_path, "f16")
+    check(llama_cpp, adapter, base, tmp_path, dtype)
 
 
 @pytest.mark.parametrize("kind", ["llama-3", "qwen2", "qwen3", "gemma3"])
