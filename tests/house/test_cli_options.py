@@ -23,6 +23,7 @@ VERBS = {
     "adapters combine": "words --base-model= --device=",
     "adapters list": "root --json",
     "adapters verify": "folder --base-model=",
+    "export": "run --to= --output= --base-model= --overwrite --dtype= --adapter-only",
     "audit verify": "file",
     "schema": "",
     "base get": "name --from= --models-dir=",
