@@ -172,7 +172,9 @@ def test_completions_take_texts_and_ids(server: Server, tokenizer: Any) -> None:
         ({"messages": []}, openai.BadRequestError, "messages", "invalid_field"),
     ],
 )
-def test_an_error_is_one_that_the_client_knows(client: openai.OpenAI, body: Any, kind: Any, param: Any, code: Any) -> None:
+def test_an_error_is_one_that_the_client_knows(
+    client: openai.OpenAI, body: Any, kind: Any, param: Any, code: Any
+) -> None:
     for stream in (False, True):
         with pytest.raises(kind) as caught:
             client.chat.completions.create(**{"model": "tiny-zh", "messages": MESSAGES, "stream": stream} | body)
