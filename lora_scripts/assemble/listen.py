@@ -15,6 +15,7 @@ from lora_scripts.messages import text
 
 LOOK_SECONDS = 0.05
 KEEP_ALIVE_SECONDS = 30
+SHUTDOWN_SECONDS = 5  # for what is no answer: those were waited for before
 
 
 def run_server(opened: Opened, say: Callable[[str], None]) -> None:
@@ -53,6 +54,7 @@ async def _run(opened: Opened, listener: socket.socket, say: Callable[[str], Non
         server_header=False,
         h11_max_incomplete_event_size=16 << 10,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         http="h11",
     )
     server = uvicorn.Server(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def open_server(loaded: ServeLoaded, say: Callable[[str], None]) -> Opened:
     try:
         models = Models(base.resolve().name, store)
         _load_adapters(config, store, models, say)
-        _name_stacks(config, models, store, say)
+        _name_stacks(loaded, models, store, say)
         service = Service(
             engine=engine,
             store=store,
@@ -124,7 +124,9 @@ def open_server(loaded: ServeLoaded, say: Callable[[str], None]) -> Opened:
         raise
     face = Face(service, audit=audit.write if audit else None)
     root = Path(config.adapter_root) if config.adapter_root else None
-    settings = GateSettings(keys=keys, admin_key=admin, max_body_bytes=config.max_body_kib << 10)
+    settings = GateSettings(
+        keys=keys, admin_key=admin, max_body_bytes=config.max_body_kib << 10, hosts=() if keys else LOCAL
+    )
 
     def close() -> None:
         engine.close()
@@ -216,13 +218,14 @@ def _load_adapters(config: ServeConfig, store: AdapterStore, models: Models, say
         raise ModelError(problems)
 
 
-def _name_stacks(config: ServeConfig, models: Models, store: AdapterStore, say: Callable[[str], None]) -> None:
-    for name, weights in config.stacks.items():
+def _name_stacks(loaded: ServeLoaded, models: Models, store: AdapterStore, say: Callable[[str], None]) -> None:
+    for name, weights in loaded.config.stacks.items():
         pairs = tuple(weights.items())
         try:
             name_stack(models, name, pairs)
         except UnknownModel as error:
-            raise UsageError("serve.stack_unknown", where=f"stacks: {name}", name=str(error)) from error
+            where = loaded.where.get(f"stacks.{name}.{error}", f"stacks: {name}")
+            raise UsageError("serve.stack_unknown", where=where, name=str(error)) from error
         for line in overlaps(store, pairs):
             say(line)
 
@@ -230,7 +233,8 @@ def _name_stacks(config: ServeConfig, models: Models, store: AdapterStore, say: 
 def overlaps(store: AdapterStore, pairs: Sequence[tuple[str, float]]) -> list[str]:
     """What to say of the adapters of a stack that push largely the same way."""
     paths = {entry.name: entry.path for entry in store.entries()}
-    return overlap_lines([read_part(paths[name], weight) for name, weight in pairs if name in paths])
+    parts = [(name, read_part(paths[name], weight)) for name, weight in pairs if name in paths]
+    return overlap_lines([replace(part, path=Path(name)) for name, part in parts])  # clients know names, not folders
 
 
 def _router(

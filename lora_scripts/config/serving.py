@@ -13,8 +13,9 @@ from typing_extensions import TypedDict
 from lora_scripts.config.schema import Section
 from lora_scripts.config.values import Device, Text, Whole
 from lora_scripts.config.words import explain
-from lora_scripts.config.yaml_lines import decode, parse_mapping
+from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping
 from lora_scripts.errors import ConfigError, Problem, problem
+from lora_scripts.messages import text
 
 TEXTUAL = frozenset(
     ["base_model", "device", "host", "adapter_root", "adapters", "guardrails", "audit_log", "engine", "vllm"]
@@ -183,7 +184,10 @@ class ServeConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class ServeLoaded:
-    """A serve.yaml that was read, with lines for the user; ``where`` is the ``file:line`` of each given key."""
+    """A serve.yaml that was read, with lines for the user.
+
+    ``where`` is the ``file:line`` of each given key, of inner ones under ``key.inner``.
+    """
 
     config: ServeConfig
     notes: tuple[str, ...]
@@ -196,7 +200,8 @@ def load_serve_config(path: str | Path | None, given: Mapping[str, object]) -> S
     Raises:
         ConfigError: The file cannot be read, or some keys are wrong: all of them at once, each with its line.
     """
-    name, entries = str(path or "-"), {}
+    line = text("config.command_line")
+    name, entries = str(path or line), {}
     notes: list[str] = []
     problems: list[Problem] = []
     if path is not None:
@@ -207,28 +212,46 @@ def load_serve_config(path: str | Path | None, given: Mapping[str, object]) -> S
         written, problems = parse_mapping(source, name, TEXTUAL)
         entries = {entry.key: entry for entry in written if entry.value is not None}
     values: dict[str, Any] = {key: _listed(entry.value) for key, entry in entries.items()}
-    values["adapters"] = {**_mapping(values.get("adapters")), **_mapping(given.get("adapters"))}
-    values |= {key: value for key, value in given.items() if key != "adapters" and value is not None}
-    if "base_model" not in values:
-        raise ConfigError([*problems, problem("serve.no_base", where="" if path is None else name)])
+    for key, value in given.items():
+        if value is None or (key == "adapters" and not value):
+            continue
+        if key == "adapters" and isinstance(value, Mapping) and isinstance(values.get(key, {}), dict):
+            value = {**values.get(key, {}), **value}
+        values[key] = value
+        entries.setdefault(key, Entry(key, value, line))
+    problems += _without_effect(values, entries)
+    problems += _clients(values.get("api_keys"), entries)
     try:
         config = ServeConfig.model_validate(values)
     except ValidationError as error:
         problems += explain(error, entries, name, ServeConfig)
         raise ConfigError(problems) from None
-    problems += [
-        problem("serve.client_key", entries["api_keys"].lines.get(("api_keys", client), name), name=client)
-        for client, keys in config.api_keys.items()
-        if ("key" in keys) == ("sha256" in keys)
-    ]
     if problems:
         raise ConfigError(problems)
-    return ServeLoaded(config, tuple(notes), {key: entry.where for key, entry in entries.items()})
+    where = {key: entry.where for key, entry in entries.items()}
+    inner = {".".join(path): place for entry in entries.values() for path, place in entry.lines.items()}
+    return ServeLoaded(config, tuple(notes), inner | where)
+
+
+def _without_effect(values: Mapping[str, Any], entries: Mapping[str, Entry]) -> list[Problem]:
+    """Keys that nothing would act on."""
+    found = []
+    if values.get("audit_raw_text") and not values.get("audit_log"):
+        found.append(problem("serve.raw_without_log", entries["audit_raw_text"].where))
+    if values.get("vllm") and values.get("engine") != "vllm":
+        found.append(problem("serve.servers_unused", entries["vllm"].where))
+    return found
+
+
+def _clients(clients: object, entries: Mapping[str, Entry]) -> list[Problem]:
+    """Clients that have no key, or two."""
+    found = []
+    for client, keys in clients.items() if isinstance(clients, Mapping) else ():
+        if isinstance(keys, Mapping) and ("key" in keys) == ("sha256" in keys):
+            entry = entries["api_keys"]
+            found.append(problem("serve.client_key", entry.lines.get(("api_keys", client), entry.where), name=client))
+    return found
 
 
 def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _mapping(value: object) -> dict[Any, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}

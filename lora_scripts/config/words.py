@@ -108,8 +108,7 @@ def _explain(
     if "[key]" in finding["loc"]:
         known = re.findall(r"'([^']*)'", str(finding.get("ctx", {}).get("expected", "")))
         return problem("config.inner_key", where, name=written, inner=path[1], choices=", ".join(known))
-    if len(path) > 1 and not path[1].isdigit():
-        written = f"{written}.{path[1]}"
+    written = ".".join([written, *(part for part in path[1:] if not part.isdigit())])
     return _value_problem(finding, where, written, model.model_fields[key], inner=len(path) > 1)
 
 

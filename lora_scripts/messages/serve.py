@@ -93,20 +93,30 @@ TEXTS: dict[str, tuple[str, str]] = {
         "a stack of the request's own goes with the model {base}, not with {model}",
         "请求中的 adapters 只能与基础模型 {base} 一起使用，不能与 {model} 一起使用",
     ),
-    "stack_size": ("{count} adapters in a stack; there may be 1 to {most}", "叠加了 {count} 个适配器，应为 1 到 {most} 个"),
+    "stack_size": (
+        "{count} adapters in a stack; there may be 1 to {most}",
+        "叠加了 {count} 个适配器，应为 1 到 {most} 个",
+    ),
     "stack_twice": ("twice in a stack: {names}", "叠加中重复：{names}"),
     "stack_weight": (
         "{weight} is no weight for {name}: it must be a number from -{most} to {most}",
         "{weight} 不能作为 {name} 的权重，应为 -{most} 到 {most} 之间的数",
     ),
     "stack_unknown": ("there is no adapter {name}", "没有适配器 {name}"),
+    "stack_unknown.fix": (
+        "name it under adapters, or take it out of the stack",
+        "请在 adapters 中列出，或从叠加中去掉",
+    ),
     "two_doras": (
         "each DoRA adapter rescales the base's weight, so only one can be in a stack: {names}",
         "每个 DoRA 适配器都会缩放基础模型的权重，叠加中只能有一个：{names}",
     ),
     "route_unknown": ("routes lead to names that are not served: {names}", "路由指向未提供的名称：{names}"),
     "route_unknown.fix": ("name adapters or stacks of this file", "请使用本文件中的适配器或叠加名称"),
-    "loaded": ("adapter {name}: {method}, rank {rank}, {size:.1f} MB", "适配器 {name}：{method}，秩 {rank}，{size:.1f} MB"),
+    "loaded": (
+        "adapter {name}: {method}, rank {rank}, {size:.1f} MB",
+        "适配器 {name}：{method}，秩 {rank}，{size:.1f} MB",
+    ),
     # requests
     "unknown_model": ("there is no model {name}", "没有模型 {name}"),
     "not_allowed": ("this key may not ask for the model {name}", "此密钥无权请求模型 {name}"),
@@ -129,8 +139,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "无法记录请求，因此暂不回答；请查看服务日志",
     ),
     "audit_failed": ("the audit log cannot be written: {reason}", "无法写入审计日志：{reason}"),
+    "not_finite": (
+        "the numbers of this answer overflowed: an adapter or its weight is too large",
+        "回答的数值溢出：适配器或其权重过大",
+    ),
     "our_bug": ("an error of ours; it was logged", "服务内部错误，已记录"),
     # the gate
+    "strange_host": (
+        "a request for {host} does not belong here: without a key only this machine's own names are answered",
+        "对 {host} 的请求不属于本服务：未设置密钥时只接受本机名称",
+    ),
     "no_key": ("an API key is needed: Authorization: Bearer KEY", "需要 API 密钥：Authorization: Bearer KEY"),
     "wrong_key": ("this API key is not known", "API 密钥无效"),
     "no_admin_key": (
@@ -149,12 +167,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     "key_tokens": ("more than {limit} tokens a minute", "每分钟词元数超过 {limit}"),
     "key_concurrent": ("more than {limit} requests at once", "同时请求数超过 {limit}"),
     # start and end
-    "no_base": ("base_model is not given", "未给出 base_model"),
-    "no_base.fix": (
-        "name it in serve.yaml, or with --base-model DIR",
-        "请在 serve.yaml 中或用 --base-model DIR 指定",
+    "raw_without_log": (
+        "audit_raw_text has no effect without audit_log",
+        "没有 audit_log 时 audit_raw_text 不起作用",
     ),
-    "client_key": ("the client {name} needs `key` or `sha256`, one of them", "客户端 {name} 需要 `key` 或 `sha256` 之一"),
+    "raw_without_log.fix": ("name a file in audit_log, or take the line out", "请在 audit_log 中写明文件，或删去此行"),
+    "servers_unused": ("vllm has no effect without engine: vllm", "没有 engine: vllm 时 vllm 不起作用"),
+    "servers_unused.fix": ("write engine: vllm, or take the line out", "请写 engine: vllm，或删去此行"),
+    "client_key": (
+        "the client {name} needs `key` or `sha256`, one of them",
+        "客户端 {name} 需要 `key` 或 `sha256` 之一",
+    ),
     "client_key.fix": ("write one of the two", "请填写其中一个"),
     "open_to_others": (
         "another address than this machine's own needs an API key: set {variable}",

@@ -22,7 +22,7 @@ from lora_scripts.serve.limits import Admission, ApiKey
 from lora_scripts.serve.routing import Router
 from lora_scripts.serve.stacks import Models, Pairs, UnknownModel, check_kinds, resolve
 from lora_scripts.serve.store import AdapterStore, Entry
-from lora_scripts.serve.text_stream import TextStream
+from lora_scripts.serve.text_stream import TextStream, token_text
 from lora_scripts.serve.voices import Voice
 
 ROUTED = "auto"
@@ -63,6 +63,7 @@ class Service:
     vocabulary: int = 0
     default_max_tokens: int = 1024
 
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request, read: ``messages`` of a chat, or ``prompts`` of completions (text or ids).
@@ -84,11 +85,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token with its log-probability and the likeliest in its place, as text."""
+    """A token as text and bytes with its log-probability, and the likeliest in its place."""
 
     text: str
+    raw: bytes
     logprob: float
-    top: tuple[tuple[str, float], ...]
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +314,9 @@ class Answers:
     def _note_logprob(self, choice: _Choice, event: Event) -> None:
         if event.logprob is None or event.token is None or event.reason == STOP:
             return
-        decode = self._service.voice.tokenizer.decode
-        top = tuple((decode([token]), value) for token, value in event.top)
-        choice.unsent.append(TokenLogprob(decode([event.token]), event.logprob, top))
+        tokenizer = self._service.voice.tokenizer
+        top = tuple(TokenLogprob(*token_text(tokenizer, token), value) for token, value in event.top)
+        choice.unsent.append(TokenLogprob(*token_text(tokenizer, event.token), event.logprob, top))
 
     def _logprobs(self, choice: _Choice) -> tuple[TokenLogprob, ...]:
         sent, choice.unsent = tuple(choice.unsent), []

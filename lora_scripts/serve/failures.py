@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
 from lora_scripts.serve.answering import AnswerFailed, NotAllowed, TooLong
-from lora_scripts.serve.generation import EngineDown
+from lora_scripts.serve.generation import NOT_FINITE, EngineDown
 from lora_scripts.serve.limits import Busy
 from lora_scripts.serve.responses import error_body
 from lora_scripts.serve.stacks import UnknownModel
@@ -62,6 +62,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(status, text(error.key, **error.values), code=error.key.partition(".")[2], headers=wait)
     if isinstance(error, StoreFull):
         return Failure(503, text("serve.store_full", name=str(error)), code="store_full", headers={"Retry-After": "2"})
+    if isinstance(error, AnswerFailed) and str(error) == NOT_FINITE:
+        return Failure(400, text("serve.not_finite"), "model", "not_finite")
     if isinstance(error, EngineDown | AnswerFailed):
         return Failure(503, text("serve.engine_down"), code="engine_down", headers={"Retry-After": "2"})
     if isinstance(error, LoraScriptsError):

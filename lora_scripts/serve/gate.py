@@ -30,12 +30,17 @@ READS = ("/metrics",)
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """``keys`` empty: anyone may ask. Without ``admin_key`` nobody may change adapters."""
+    """``keys`` empty: anyone may ask. Without ``admin_key`` nobody may change adapters.
+
+    ``hosts`` are the names that a request may be for, empty for any: a page in a browser that makes its own name point
+    to this machine still says that name.
+    """
 
     keys: Sequence[ApiKey] = ()
     admin_key: ApiKey | None = None
     max_body_bytes: int = 1 << 20
     body_seconds: float = 20.0
+    hosts: Sequence[str] = ()
 
 
 class Gate:
@@ -53,12 +58,19 @@ class Gate:
                 await send({"type": "websocket.close"})
             return
         try:
+            self._check_host(scope)
             scope["state"] = {**scope.get("state", {}), "key": self._key(scope)}
             body = await self._body(scope, receive)
         except Failure as failure:
             await answer(send, failure, close=True)
             return
         await self._app(scope, _replayed(body, receive), send)
+
+    def _check_host(self, scope: Scope) -> None:
+        host = _header(scope, b"host").lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        if self._settings.hosts and name not in self._settings.hosts:
+            raise Failure(403, text("serve.strange_host", host=ascii(host[:80])), code="strange_host")
 
     def _key(self, scope: Scope) -> ApiKey | None:
         path = scope["path"]

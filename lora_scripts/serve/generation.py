@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 STOP, LENGTH, FAILED = "stop", "length", "failed"
+NOT_FINITE = "not_finite"
+"""``Event.detail`` where logits overflowed, which asking again would not mend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,8 +146,11 @@ class PagedEngine:
         """End the loop; what still runs fails."""
         self._closing.set()
         self._watcher.join()
-        self._stop()
+        running = list(self._writers)
         self._fail_all()
+        for request_id in running:
+            self._manager.cancel_request(request_id)
+        self._manager.stop(block=True, timeout=30)
         self._unhook()
 
     # the loop's life
@@ -175,12 +178,6 @@ class PagedEngine:
             raise UnfitEngine(text("serve.missing_parts", names=", ".join(missing)))
         self._salt_pages(manager.batch_processor.cache)
         return manager
-
-    def _stop(self) -> None:
-        for writer in list(self._writers.values()):
-            writer.is_over = True
-            self._manager.cancel_request(writer.generation.id)
-        self._manager.stop(block=True, timeout=30)
 
     def _unhook(self) -> None:
         for hook in self._hooks:
@@ -231,8 +228,8 @@ class PagedEngine:
                 self._writers.pop(request_id, None)
 
     def _agrees(self, expected: Sequence[Sequence[int]]) -> bool:
-        """Whether two prompts at once are answered as the model alone answers them: it is asked what it computes, so that
-        an architecture that pages do not suit is found whatever its name."""
+        """Whether two prompts at once are answered as the model alone answers them: it is asked what it computes, so
+        that an architecture that pages do not suit is found whatever its name."""
         heard: list[list[int]] = [[] for _ in expected]
         ended = threading.Semaphore(0)
 

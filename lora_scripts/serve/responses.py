@@ -101,7 +101,7 @@ def _logprobs(entries: Sequence[TokenLogprob], chat: bool, offset: int) -> dict[
     if not entries:
         return None
     if chat:
-        return {"content": [_token(e.text, e.logprob, e.top) for e in entries], "refusal": None}
+        return {"content": [_token(e) | {"top_logprobs": [*map(_token, e.top)]} for e in entries], "refusal": None}
     offsets = []
     for entry in entries:
         offsets.append(offset)
@@ -109,16 +109,13 @@ def _logprobs(entries: Sequence[TokenLogprob], chat: bool, offset: int) -> dict[
     return {
         "tokens": [entry.text for entry in entries],
         "token_logprobs": [entry.logprob for entry in entries],
-        "top_logprobs": [dict(entry.top) for entry in entries],
+        "top_logprobs": [{other.text: other.logprob for other in entry.top} for entry in entries],
         "text_offset": offsets,
     }
 
 
-def _token(words: str, logprob: float, top: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    def one(words: str, logprob: float) -> dict[str, Any]:
-        return {"token": words, "logprob": logprob, "bytes": list(words.encode())}
-
-    return {**one(words, logprob), "top_logprobs": [one(w, p) for w, p in top]}
+def _token(entry: TokenLogprob) -> dict[str, Any]:
+    return {"token": entry.text, "logprob": entry.logprob, "bytes": list(entry.raw)}
 
 
 def error_body(message: str, *, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from lora_scripts.serve.generation import FAILED, LENGTH, STOP, Event, Generation, Sampling
+from lora_scripts.serve.generation import FAILED, LENGTH, NOT_FINITE, STOP, Event, Generation, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,13 @@ def write(logits_NV: Tensor, writers: Sequence[Writer]) -> list[int]:
     if plain:
         rows = logits_NV if len(plain) == len(writers) else logits_NV[plain]
         events = {i: Event(token) for i, token in zip(plain, rows.argmax(-1).tolist(), strict=True)}
+    finite = torch.isfinite(logits_NV.amax(-1)).tolist()  # NaN is the largest to it
     for i, writer in enumerate(writers):
         try:
-            event = events.get(i) or _choose(logits_NV[i].float(), writer)
-            events[i] = _noted(event, writer)
+            if not finite[i]:
+                events[i] = Event(None, FAILED, detail=NOT_FINITE)
+            else:
+                events[i] = _noted(events.get(i) or _choose(logits_NV[i].float(), writer), writer)
         except Exception as error:  # whatever it is, the other answers of the batch go on
             log.exception("an answer failed")
             events[i] = Event(min(writer.generation.stop_ids, default=0), FAILED, detail=str(error)[:200])

@@ -1,5 +1,8 @@
-"""The simple engine: one answer after another by ``generate``. For models that cannot be served in pages, and the measure
-by which the paged engine is judged: same layers, same sampler, none of the library's batching."""
+"""The simple engine: one answer after another by ``generate``.
+
+For models that cannot be served in pages, for `chat`, and the measure by which the paged engine is judged: same layers,
+same sampler, none of the library's batching.
+"""
 
 from __future__ import annotations
 

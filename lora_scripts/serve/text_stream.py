@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from tokenizers.decoders import DecodeStream
+
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_PRINTED = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_BYTES = {chr(b): b for b in _PRINTED} | {
+    chr(0x100 + n): b for n, b in enumerate(b for b in range(0x100) if b not in _PRINTED)
+}
+"""Byte-level BPE writes each byte as a sign that can be printed (GPT-2, Radford et al. 2019)."""
+
+
+def token_text(tokenizer: Any, token: int) -> tuple[str, bytes]:
+    """A token as text and as bytes, which differ where it is part of a character only."""
+    words: str = tokenizer.decode([token])
+    if "\ufffd" not in words:
+        return words, words.encode()
+    spelled = str(tokenizer.convert_ids_to_tokens(token))
+    if matched := _BYTE_TOKEN.fullmatch(spelled):
+        return words, bytes([int(matched[1], 16)])
+    if all(sign in _BYTES for sign in spelled):
+        return words, bytes(_BYTES[sign] for sign in spelled)
+    return words, words.encode()
 
 
 class TextStream:
