@@ -143,7 +143,9 @@ def test_the_embedded_base_answers_alike_in_llama_cpp(llama_cpp: Path, tiny_zh: 
 
 # in f16 llama.cpp rounds activations too, and SmolLM2 has two words here that are 0.005 apart in logits of 30
 @pytest.mark.parametrize(("name", "dtype"), [("smollm2-135m", "f32"), ("gemma3-270m", "f16")])
-def test_a_real_base_answers_alike_in_llama_cpp(name: str, llama_cpp: Path, project_root: Path, tmp_path: Path) -> None:
+def test_a_real_base_answers_alike_in_llama_cpp(
+    name: str, dtype: str, llama_cpp: Path, project_root: Path, tmp_path: Path
+) -> None:
     base = project_root / "models" / name
     if not (base / "model.safetensors").exists():
         pytest.skip(f"models/{name} is not here: lora-scripts base get {name}")

@@ -9,8 +9,6 @@ from pathlib import Path
 from calling import SAMPLE, command, refused
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import lora_scripts.cli.exporting  # noqa: F401  # names the verb
-
 
 def test_a_run_is_exported_merged_and_answers_as_chat_does(run_copy: Path) -> None:
     said = command("export", run_copy, "--to", "merged")
