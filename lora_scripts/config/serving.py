@@ -26,6 +26,11 @@ def _number(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _written(value: object) -> object:
+    """Inside ``api_keys`` values come as written: a key of digits is no number, a limit is one."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else value
+
+
 def _plain(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -35,15 +40,18 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(_plain)]
 Gib = Annotated[float, BeforeValidator(_number), Field(gt=0, le=4096)]
 
 
+Count = Annotated[int, BeforeValidator(_written), Field(ge=1)]
+
+
 class Client(TypedDict, total=False):
     """One API key: itself or its sha256, what it may ask for, and how much."""
 
     key: Text
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     adapters: Names
-    requests_per_minute: Annotated[Whole, Field(ge=1)]
-    tokens_per_minute: Annotated[Whole, Field(ge=1)]
-    concurrent_requests: Annotated[Whole, Field(ge=1)]
+    requests_per_minute: Count
+    tokens_per_minute: Count
+    concurrent_requests: Count
 
 
 class ServeConfig(Section):
@@ -93,8 +101,8 @@ class ServeConfig(Section):
     以 4 位或 8 位加载基础模型；不能与 `engine: vllm` 同用。
     """
     engine: Literal["auto", "paged", "simple", "vllm"] = "auto"
-    """`paged` answers many requests at once, `simple` one after another; `auto` takes `paged` where it can. `vllm` stands
-    in front of vLLM servers.
+    """`paged` answers many requests at once, `simple` one after another; `auto` takes `paged` where it can. `vllm`
+    stands in front of vLLM servers.
 
     `paged` 同时回答多个请求，`simple` 逐个回答；`auto` 能用则用 `paged`。`vllm` 作为 vLLM 服务前面的网关。
     """

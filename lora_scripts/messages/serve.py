@@ -2,7 +2,7 @@
 
 TEXTS: dict[str, tuple[str, str]] = {
     "unfit_layers": (
-        "layers whose inputs are not the tokens one by one, so that no adapter can be chosen there per request: {names}",
+        "layers whose inputs are not the tokens one by one, so that no adapter can be chosen there: {names}",
         "这些层的输入不是逐个词元，无法按请求选择适配器：{names}",
     ),
     "unfit_layers.fix": (
