@@ -18,8 +18,6 @@ from lora_scripts.errors import ConfigError, Problem, problem
 from lora_scripts.messages import text
 
 TEXTUAL = frozenset("base_model device host adapter_root adapters guardrails audit_log engine vllm api_keys".split())
-    ["base_model", "device", "host", "adapter_root", "adapters", "guardrails", "audit_log", "engine", "vllm"]
-)
 
 
 def _number(value: object) -> object:

@@ -8,7 +8,6 @@ from typing import Any
 
 from tokenizers.decoders import DecodeStream
 
-
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _PRINTED = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _BYTES = {chr(b): b for b in _PRINTED} | {
