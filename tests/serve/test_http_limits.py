@@ -232,6 +232,7 @@ def test_answers_that_take_too_long_at_the_end_are_cut_off_in_words(adapters_dir
         assert any("3" in line for line in server.said[1:])
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_loses_no_request_and_ends_with_0(adapters_dir: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = [str(Path(sys.executable).with_name("lora-scripts")), "serve", "--base-model", str(BASE), "--port", "0"]

@@ -10,6 +10,7 @@ import pytest
 from bench import serving_load
 
 
+@pytest.mark.slow
 def test_mixed_load_breaks_no_promise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["serving_load.py", "--minutes", "0.1", "--clients", "12"])
     code = serving_load.main()
