@@ -17,7 +17,20 @@ from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping
 from lora_scripts.errors import ConfigError, Problem, problem
 from lora_scripts.messages import text
 
-TEXTUAL = frozenset(["base_model", "device", "host", "adapter_root", "adapters", "guardrails", "audit_log", "engine", "vllm", "api_keys"])
+TEXTUAL = frozenset(
+    (
+        "base_model",
+        "device",
+        "host",
+        "adapter_root",
+        "adapters",
+        "guardrails",
+        "audit_log",
+        "engine",
+        "vllm",
+        "api_keys",
+    )
+)
 
 
 def _number(value: object) -> object:
