@@ -44,12 +44,12 @@ def test_one_beginning_under_all_pairs_of_adapters_and_stacks_is_never_mixed_up(
     rig: Rig, merged: Callable[..., list[int]], long_prompt: list[int]
 ) -> None:
     wrong = []
-    answers = {pairs: merged(pairs, long_prompt, 6) for pairs in SETS}
+    answers = {pairs: merged(pairs, long_prompt, 8) for pairs in SETS}
     assert len({tuple(a) for a in answers.values()}) == len(SETS), "the adapters do not differ"
     for first in SETS:
         others = [pairs for pairs in SETS if pairs != first]
         asked = list(itertools.chain.from_iterable((first, second) for second in others))
-        ears = [rig.ask(long_prompt, pairs, 6) for pairs in asked]
+        ears = [rig.ask(long_prompt, pairs, 8) for pairs in asked]
         wrong += [p for p, ear in zip(asked, ears, strict=True) if ear.tokens() != answers[p]]
     assert wrong == []
 
