@@ -255,7 +255,8 @@ class PagedEngine:
             if writer is not None and writer.generation.adapters:
                 adapted.append((first, request.query_length, writer.generation.adapters))
             first += request.query_length
-        self._layout.segments = segments_of(adapted, self._model.device) if adapted else ()
+        like = self._model.get_input_embeddings().weight
+        self._layout.segments = segments_of(adapted, first, like) if adapted else ()
 
     def _after(self, _model: Any, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
         self._layout.segments = ()

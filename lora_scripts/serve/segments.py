@@ -20,8 +20,25 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-Rows = slice | Tensor
-"""Rows of a batch: a slice where they lie together, else their int64 indices."""
+FEW_ROWS = 128  # in a batch of so few, a product of all rows is cheaper than picking some and putting them back
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """Rows of a batch that do not lie together: their int64 indices, and for a small batch how often each row of it is
+    among them, [T, 1]."""
+
+    indices: Tensor
+    times_T1: Tensor | None
+
+
+Rows = slice | Scattered
+"""Rows of a batch."""
+
+
+def picked(rows: Rows) -> slice | Tensor:
+    """What selects the rows of a tensor."""
+    return rows if isinstance(rows, slice) else rows.indices
 
 
 class Part(Protocol):
@@ -47,11 +64,12 @@ class LowRank:
 
     def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
         """Add the product of these rows."""
-        low_TR = x_TI[rows] @ self.a_IR
         if isinstance(rows, slice):
-            y_TO[rows].addmm_(low_TR, self.b_RO, alpha=weight)
+            y_TO[rows].addmm_(x_TI[rows] @ self.a_IR, self.b_RO, alpha=weight)
+        elif rows.times_T1 is not None:
+            y_TO.addmm_((x_TI @ self.a_IR).mul_(rows.times_T1), self.b_RO, alpha=weight)
         else:
-            y_TO.index_add_(0, rows, low_TR @ self.b_RO, alpha=weight)
+            y_TO.index_add_(0, rows.indices, (x_TI[rows.indices] @ self.a_IR) @ self.b_RO, alpha=weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +90,14 @@ class Directed:
 
     def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
         """Rescale these rows; ``weight`` is 1."""
-        y = y_TO[rows].clone()
-        y += (x_TI[rows] @ self.low_rank.a_IR) @ self.low_rank.b_RO
+        at = picked(rows)
+        y = y_TO[at].clone()
+        y += (x_TI[at] @ self.low_rank.a_IR) @ self.low_rank.b_RO
         if self.bias_O is not None:
             y = (y - self.bias_O) * self.magnitude_O + self.bias_O
         else:
             y *= self.magnitude_O
-        y_TO[rows] = y
+        y_TO[at] = y
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,8 @@ class Factors:
 
     def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
         """Multiply these rows by 1 + ``weight`` · (factor - 1)."""
-        y_TO[rows] = y_TO[rows] * (1 + weight * (self.factors_O - 1))
+        at = picked(rows)
+        y_TO[at] = y_TO[at] * (1 + weight * (self.factors_O - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +175,8 @@ def _forward(layout: Layout, name: str, forward: Any, x: Tensor) -> Tensor:
     if inner:
         x_TI = x_TI.clone()
         for part, segment in inner:
-            x_TI[segment.rows] = x_TI[segment.rows] * (1 + segment.weight * (part.factors_I - 1))
+            at = picked(segment.rows)
+            x_TI[at] = x_TI[at] * (1 + segment.weight * (part.factors_I - 1))
         x = x_TI.view_as(x)
     y = forward(x)
     y_TO = y.view(-1, y.shape[-1])
@@ -165,25 +186,29 @@ def _forward(layout: Layout, name: str, forward: Any, x: Tensor) -> Tensor:
     return y
 
 
-def segments_of(adapted: Sequence[tuple[int, int, Sequence[tuple[Any, float]]]], device: torch.device) -> list[Segment]:
-    """The segments of a batch from its requests in order of their rows: (first row, rows, (adapter, weight) pairs).
+def segments_of(
+    adapted: Sequence[tuple[int, int, Sequence[tuple[Any, float]]]], total: int, like: Tensor
+) -> list[Segment]:
+    """The segments of a batch of ``total`` rows from its requests: (first row, rows, (adapter, weight) pairs) each.
 
-    Rows of one adapter and weight go together. Inside a request DoRA and IA3 keep their place; they come before LoRA.
+    Values are of the dtype and on the device of ``like``. Rows of one adapter and weight go together. Inside a request DoRA and IA3 keep their place; they come before LoRA.
     """
     together: dict[tuple[int, float], tuple[Any, list[tuple[int, int]]]] = {}
     for first, count, pairs in adapted:
         for adapter, weight in pairs:
             together.setdefault((id(adapter), weight), (adapter, []))[1].append((first, count))
     ordered = sorted(together.items(), key=lambda entry: not entry[1][0].comes_first)
-    return [Segment(_rows(spans, device), adapter.parts, weight) for (_, weight), (adapter, spans) in ordered]
+    return [Segment(_rows(spans, total, like), adapter.parts, weight) for (_, weight), (adapter, spans) in ordered]
 
 
-def _rows(spans: Sequence[tuple[int, int]], device: torch.device) -> Rows:
-    """Spans of rows as one slice, where they follow each other, else as indices."""
+def _rows(spans: Sequence[tuple[int, int]], total: int, like: Tensor) -> Rows:
+    """Spans of rows as one slice, where they follow each other."""
     first, end = spans[0][0], sum(spans[0])
     for begin, count in spans[1:]:
         if begin != end:
-            return torch.cat([torch.arange(b, b + n) for b, n in spans]).to(device)
+            indices = torch.cat([torch.arange(b, b + n) for b, n in spans])
+            times = torch.bincount(indices, minlength=total)[:, None].to(like) if total <= FEW_ROWS else None
+            return Scattered(indices.to(like.device), times)
         end = begin + count
     return slice(first, end)
 

@@ -88,7 +88,7 @@ class SimpleEngine:
     def _answer(self, writer: Writer) -> None:
         generation, device = writer.generation, self._model.device
         adapted = [(0, 1 << 30, generation.adapters)] if generation.adapters else []
-        self._layout.segments = segments_of(adapted, device)
+        self._layout.segments = segments_of(adapted, 1 << 30, self._model.get_input_embeddings().weight)
         ids = torch.tensor([generation.prompt_ids], device=device)
 
         def choose(_ids: Tensor, logits_1V: Tensor) -> Tensor:
