@@ -22,6 +22,8 @@ from transformers.pytorch_utils import Conv1D
 
 FEW_ROWS = 128  # in a batch of so few, a product of all rows is cheaper than picking some and putting them back
 
+LONG_RUN = 16  # rows of a prompt lie together: a slice of so many needs no picking
+
 
 @dataclass(frozen=True, slots=True)
 class Scattered:
@@ -191,26 +193,34 @@ def segments_of(
 ) -> list[Segment]:
     """The segments of a batch of ``total`` rows from its requests: (first row, rows, (adapter, weight) pairs) each.
 
-    Values are of the dtype and on the device of ``like``. Rows of one adapter and weight go together. Inside a request DoRA and IA3 keep their place; they come before LoRA.
+    Values are of the dtype and on the device of ``like``. Rows of one adapter and weight go together. Inside a request
+    DoRA and IA3 keep their place; they come before LoRA.
     """
     together: dict[tuple[int, float], tuple[Any, list[tuple[int, int]]]] = {}
     for first, count, pairs in adapted:
         for adapter, weight in pairs:
             together.setdefault((id(adapter), weight), (adapter, []))[1].append((first, count))
     ordered = sorted(together.items(), key=lambda entry: not entry[1][0].comes_first)
-    return [Segment(_rows(spans, total, like), adapter.parts, weight) for (_, weight), (adapter, spans) in ordered]
+    return [
+        Segment(rows, adapter.parts, weight)
+        for (_, weight), (adapter, spans) in ordered
+        for rows in _rows(spans, total, like)
+    ]
 
 
-def _rows(spans: Sequence[tuple[int, int]], total: int, like: Tensor) -> Rows:
-    """Spans of rows as one slice, where they follow each other."""
-    first, end = spans[0][0], sum(spans[0])
-    for begin, count in spans[1:]:
-        if begin != end:
-            indices = torch.cat([torch.arange(b, b + n) for b, n in spans])
-            times = torch.bincount(indices, minlength=total)[:, None].to(like) if total <= FEW_ROWS else None
-            return Scattered(indices.to(like.device), times)
-        end = begin + count
-    return slice(first, end)
+def _rows(spans: Sequence[tuple[int, int]], total: int, like: Tensor) -> list[Rows]:
+    """Spans of rows as slices where they are long, together where they are many and short."""
+    runs: list[slice] = []
+    for begin, count in spans:
+        if runs and runs[-1].stop == begin:
+            runs[-1] = slice(runs[-1].start, begin + count)
+        else:
+            runs.append(slice(begin, begin + count))
+    if len(runs) == 1 or sum(count for _, count in spans) >= LONG_RUN * len(runs):
+        return list(runs)
+    indices = torch.cat([torch.arange(b, b + n) for b, n in spans])
+    times = torch.bincount(indices, minlength=total)[:, None].to(like) if total <= FEW_ROWS else None
+    return [Scattered(indices.to(like.device), times)]
 
 
 @torch.no_grad()
