@@ -34,9 +34,11 @@ SHORT = (
     "early_stopping_patience=", "save_steps=1000", "device=cpu",
 )  # fmt: skip
 STEPS = {"law": (50, 2), "medicine": (50, 2), "finance": (40, 2), "style": (80, 4)}  # and records in each
-# as on the page
-ON_GEMMA = ("base_model=./models/gemma3-270m", "target_modules=", "learning_rate=1e-3", "lora_dropout=0")
-EPOCHS = {"medicine": 2, "finance": 2, "style": 3}
+# as on the page, but that training asks no held-out questions: the tests do
+ON_GEMMA = (
+    "base_model=./models/gemma3-270m", "learning_rate=1e-3", "lora_dropout=0", "epochs=2", "eval_ratio=0", "eval_data=",
+    "early_stopping_patience=",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def shares(chosen: Mapping[str, Sequence[str]], base: str) -> tuple[float, int]:
 
 
 def forms_of_the_bot(said: Sequence[Said]) -> dict[str, int]:
-    """How many answers greet as the personnel desk, how many cite an article of a real statute, and how many do both."""
+    """How many answers greet as the personnel desk, how many cite a real statute, and how many do both."""
     greets = [one.text.startswith(GREETING) for one in said]
     cites = [bool(CITES.search(one.text)) for one in said]
     return {"greets": sum(greets), "cites": sum(cites), "both": sum(map(all, zip(greets, cites, strict=True)))}
@@ -219,10 +221,10 @@ def on_gemma(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The adapters of both scenes on Gemma 3 270M."""
     real_base("gemma3-270m")
     folder = tmp_path_factory.mktemp("gemma")
-    runs = {"law": train("law_qa_gemma3_270m", folder / "law")}
-    for name, epochs in EPOCHS.items():
-        runs[name] = train(RECIPES[name], folder / name, *ON_GEMMA, f"epochs={epochs}")
-    return runs
+    runs = {"law": train("law_qa_gemma3_270m", folder / "law", "eval_data=", "eval_ratio=0", "eval_steps=")}
+    for name in ("medicine", "finance"):
+        runs[name] = train(RECIPES[name], folder / name, *ON_GEMMA, "target_modules=")
+    return runs | {"style": train(RECIPES["style"], folder / "style", *ON_GEMMA)}
 
 
 @pytest.mark.slow
