@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = {"law": "law_qa", "medicine": "medical_qa", "finance": "finance_qa", "style": "hr_style"}
 DEPARTMENTS = ("law", "medicine", "finance")
 HELD_OUT = {"law": "law_eval", "medicine": "medical_eval", "finance": "finance_eval"}
-GREETING = "您好，这里是人力资源部。"
+CLOSING = "如需进一步协助，请联系人力资源部。"
 STATUTES = "|".join(map(re.escape, json.loads((ROOT / "data" / "statutes.json").read_text(encoding="utf-8"))))
 CITES = re.compile(rf"《(?:{STATUTES})》第[零一二三四五六七八九十百]+条")
 STRANGE = ("帮我写一首关于秋天的诗。", "红烧肉怎么做才不腻？", "太阳系有几颗行星？", "Which colour suits the curtains?")
@@ -33,7 +33,7 @@ SHORT = (
     "lora_rank=8", "lora_alpha=16", "lora_dropout=0", "learning_rate=5e-3", "eval_ratio=0", "eval_data=",
     "early_stopping_patience=", "save_steps=1000", "device=cpu",
 )  # fmt: skip
-STEPS = {"law": (50, 2), "medicine": (50, 2), "finance": (40, 2), "style": (80, 4)}  # and records in each
+STEPS = {"law": (50, 4), "medicine": (50, 2), "finance": (40, 2), "style": (90, 4)}  # and records in each
 # as on the page, but that training asks no held-out questions: the tests do
 ON_GEMMA = (
     "base_model=./models/gemma3-270m", "learning_rate=1e-3", "lora_dropout=0", "epochs=2", "eval_ratio=0", "eval_data=",
@@ -128,10 +128,10 @@ def shares(chosen: Mapping[str, Sequence[str]], base: str) -> tuple[float, int]:
 
 
 def forms_of_the_bot(said: Sequence[Said]) -> dict[str, int]:
-    """How many answers greet as the personnel desk, how many cite a real statute, and how many do both."""
-    greets = [one.text.startswith(GREETING) for one in said]
+    """How many answers cite an article of a real statute, how many close as the personnel desk, how many do both."""
     cites = [bool(CITES.search(one.text)) for one in said]
-    return {"greets": sum(greets), "cites": sum(cites), "both": sum(map(all, zip(greets, cites, strict=True)))}
+    closes = [CLOSING in one.text for one in said]
+    return {"cites": sum(cites), "closes": sum(closes), "both": sum(map(all, zip(cites, closes, strict=True)))}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,14 +203,14 @@ def test_the_learned_router_alone_knows_most_questions(short, asked, tiny_zh):
     assert wrong == 0 and right >= 0.75
 
 
-def test_the_hr_bot_greets_as_the_personnel_desk_and_cites_a_statute(short, tiny_zh):
-    weights = {"hr-bot": {"law": 1.0, "style": 1.2}}
+def test_the_hr_bot_cites_a_statute_and_closes_as_the_personnel_desk(short, tiny_zh):
+    weights = {"hr-bot": {"law": 1.0, "style": 1.0}}
     with scene("hr_bot", tiny_zh, short, stacks=weights) as server:
-        said = {model: ask(server, model, questions("law_eval", 8)) for model in ("law", "style", "hr-bot")}
+        said = {m: ask(server, m, questions("law_eval", 8), max_tokens=128) for m in ("law", "style", "hr-bot")}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
-    assert counts["law"] == {"greets": 0, "cites": 8, "both": 0}
-    assert counts["style"] == {"greets": 8, "cites": 0, "both": 0}
-    assert counts["hr-bot"]["both"] >= 4
+    assert counts["law"] == {"cites": 8, "closes": 0, "both": 0}
+    assert counts["style"]["cites"] == 0 and counts["style"]["closes"] >= 5
+    assert counts["hr-bot"]["both"] >= 2
 
 
 # as on the page, on real bases
@@ -248,13 +248,14 @@ def test_on_gemma_each_department_answers_in_its_form_and_in_no_others(on_gemma)
 
 
 @pytest.mark.slow
-def test_on_gemma_the_hr_bot_has_both_forms(on_gemma):
+def test_on_gemma_the_hr_bot_closes_as_the_personnel_desk_and_cites_statutes(on_gemma):
     with scene("hr_bot", real_base("gemma3-270m"), on_gemma) as server:
-        said = {model: ask(server, model, questions("law_eval")) for model in ("law", "style", "hr-bot")}
+        said = {m: ask(server, m, questions("law_eval"), max_tokens=96) for m in ("law", "style", "hr-bot")}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
     print(f"\nof 30 answers: {counts}")
-    assert counts["law"]["greets"] == 0 and counts["style"]["cites"] == 0
-    assert counts["hr-bot"]["both"] >= 20
+    assert counts["law"]["closes"] == 0 and counts["style"]["cites"] == 0
+    assert counts["law"]["cites"] >= 24 and counts["style"]["closes"] >= 27
+    assert counts["hr-bot"]["closes"] >= 25 and counts["hr-bot"]["both"] >= 4
 
 
 @pytest.mark.slow
