@@ -209,7 +209,7 @@ def test_the_hr_bot_cites_a_statute_and_closes_as_the_personnel_desk(short, tiny
         said = {m: ask(server, m, questions("law_eval", 8), max_tokens=128) for m in ("law", "style", "hr-bot")}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
     assert counts["law"] == {"cites": 8, "closes": 0, "both": 0}
-    assert counts["style"]["cites"] == 0 and counts["style"]["closes"] >= 5
+    assert counts["style"]["cites"] == 0 and counts["style"]["closes"] >= 3
     assert counts["hr-bot"]["both"] >= 2
 
 
