@@ -37,6 +37,7 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from transformers.initialization import no_init_weights
 
 from lora_scripts.models.frozen_linear import use_onednn
+from lora_scripts.models.passing_thread import in_passing_thread
 from lora_scripts.models.text import load_tokenizer
 from lora_scripts.serve.generation import Event, Generation, Sampling
 from lora_scripts.serve.paged import PagedEngine
@@ -148,12 +149,15 @@ def ratios(calls: dict[str, Callable[[], float]], runs: int) -> dict[str, float]
 
 def cost(layers: str, runs: int, folder: Path) -> dict[str, float]:
     """Ours: adapters in flight over the base alone."""
-    model = random_model()
-    paths = [write_adapter(folder / f"{layers}{i}", model, LAYERS[layers], i) for i in range(REQUESTS)]
-    layout = attach(model)
-    engine = PagedEngine(model, layout, kv_cache_bytes=200 << 20)
+
+    def opened() -> tuple[PagedEngine, list[LoadedAdapter]]:
+        model = random_model()
+        paths = [write_adapter(folder / f"{layers}{i}", model, LAYERS[layers], i) for i in range(REQUESTS)]
+        loaded = [load_weights(f"a{i}", path, model, largest_rank=64) for i, path in enumerate(paths)]
+        return PagedEngine(model, attach(model), kv_cache_bytes=200 << 20), loaded
+
+    engine, adapters = in_passing_thread(opened)
     try:
-        adapters = [load_weights(f"a{i}", path, model, largest_rank=64) for i, path in enumerate(paths)]
         return ratios({f"{n} adapters": partial(answer_all, engine, adapters[:n]) for n in (0, 1, 4, 16)}, runs)
     finally:
         engine.close()
@@ -161,10 +165,14 @@ def cost(layers: str, runs: int, folder: Path) -> dict[str, float]:
 
 def plain(runs: int) -> dict[str, float]:
     """The base with adapters possible over the base before that was so."""
-    bare, ready = random_model(), random_model()
-    layout = attach(ready)
-    without = PagedEngine(bare, layout, kv_cache_bytes=200 << 20)
-    with_them = PagedEngine(ready, layout, kv_cache_bytes=200 << 20)
+
+    def opened() -> tuple[PagedEngine, PagedEngine]:
+        bare, ready = random_model(), random_model()
+        layout = attach(ready)
+        cache = {"kv_cache_bytes": 200 << 20}
+        return PagedEngine(bare, layout, **cache), PagedEngine(ready, layout, **cache)
+
+    without, with_them = in_passing_thread(opened)
     try:
         return ratios({"plain": lambda: answer_all(without, []), "base": lambda: answer_all(with_them, [])}, runs)
     finally:
@@ -282,7 +290,7 @@ def main() -> None:
                 calls: dict[str, Callable[[], dict[str, float]]] = {
                     "plain": partial(plain, given.runs),
                     "cost": partial(cost, layers, given.runs, folder),
-                    "peft": partial(stock_peft, layers, given.runs),
+                    "peft": partial(in_passing_thread, partial(stock_peft, layers, given.runs)),
                     "vllm": partial(vllm, layers, given.runs, folder),
                     "cold": partial(cold, given.runs, folder),
                     "cycles": partial(cycles, folder),

@@ -17,6 +17,7 @@ from lora_scripts.assemble.router import learned_router_of
 from lora_scripts.config.serving import ServeConfig, ServeLoaded
 from lora_scripts.errors import ConfigError, LoraScriptsError, ModelError, Problem, UsageError
 from lora_scripts.messages import text
+from lora_scripts.models.passing_thread import in_passing_thread
 from lora_scripts.models.text import (
     base_fingerprint,
     check_base,
@@ -163,15 +164,19 @@ def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> 
 
     def load(name: str, path: Path) -> Any:
         _check_base_of(path, fingerprint, base)
-        return load_weights(name, path, model, largest_rank=config.max_lora_rank, unfit=unfit)
+        return in_passing_thread(
+            lambda: load_weights(name, path, model, largest_rank=config.max_lora_rank, unfit=unfit)
+        )
 
+    device_bytes = int(config.adapter_memory_gib * GIB)
     store = AdapterStore(
         load,
-        device_bytes=int(config.adapter_memory_gib * GIB),
+        device_bytes=device_bytes,
         host_bytes=int(config.host_memory_gib * GIB),
         move=None if device == "cpu" else lambda loaded, to: moved(loaded, "cpu" if to == "host" else device),
         describe=lambda path: voice_of(path, tokenizer),
     )
+    layout.spare_bytes = lambda: device_bytes - store.bytes_in("device")
     engine = _engine(config, model, layout, say)
     return engine, store, Voice(tokenizer), int(model.get_input_embeddings().weight.shape[0])
 
@@ -233,8 +238,12 @@ def _name_stacks(loaded: ServeLoaded, models: Models, store: AdapterStore, say: 
 def overlaps(store: AdapterStore, pairs: Sequence[tuple[str, float]]) -> list[str]:
     """What to say of the adapters of a stack that push largely the same way."""
     paths = {entry.name: entry.path for entry in store.entries()}
-    parts = [(name, read_part(paths[name], weight)) for name, weight in pairs if name in paths]
-    return overlap_lines([replace(part, path=Path(name)) for name, part in parts])  # clients know names, not folders
+
+    def compared() -> list[str]:
+        parts = [(name, read_part(paths[name], weight)) for name, weight in pairs if name in paths]
+        return overlap_lines([replace(part, path=Path(name)) for name, part in parts])  # clients know no folders
+
+    return in_passing_thread(compared)
 
 
 def _router(

@@ -13,6 +13,7 @@ from typing import Any
 from lora_scripts.adapters.files import find_weights, read_adapter
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
 from lora_scripts.messages import text
+from lora_scripts.models.passing_thread import in_passing_thread
 from lora_scripts.models.text import (
     base_fingerprint,
     check_base,
@@ -72,7 +73,9 @@ class Partner:
             raise ModelError("cli.other_base", where=folder, base=self.base)
         name = folder.stem if folder.is_file() else folder.resolve().name
         name = name if name not in self.adapters else f"{name}-{len(self.adapters)}"
-        self.adapters[name] = load_weights(name, folder, self.model, largest_rank=LARGEST_RANK)
+        self.adapters[name] = in_passing_thread(
+            lambda: load_weights(name, folder, self.model, largest_rank=LARGEST_RANK)
+        )
         self.voices[name] = voice_of(folder, self.base_voice.tokenizer)
         return name
 

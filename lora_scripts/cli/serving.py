@@ -22,9 +22,12 @@ def chat(
     max_new_tokens: Annotated[int, typer.Option(min=1, help=text("cli.max_new_tokens"))] = 256,
 ) -> None:
     from lora_scripts.assemble.talk import converse, open_chat
+    from lora_scripts.models.passing_thread import in_passing_thread
 
     console = stderr_console()
-    partner = open_chat(adapter, base_model=base_model, device=device, max_new_tokens=max_new_tokens)
+    partner = in_passing_thread(
+        lambda: open_chat(adapter, base_model=base_model, device=device, max_new_tokens=max_new_tokens)
+    )
     for note in partner.notes:
         console.print(note, markup=False, highlight=False)
     if prompt is not None:
@@ -71,6 +74,7 @@ def serve(
         return
     from lora_scripts.assemble.listen import run_server
     from lora_scripts.assemble.serving import open_server
+    from lora_scripts.models.passing_thread import in_passing_thread
 
     tell = teller()
-    run_server(open_server(loaded, tell), tell)
+    run_server(in_passing_thread(lambda: open_server(loaded, tell)), tell)

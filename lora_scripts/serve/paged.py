@@ -27,7 +27,7 @@ from transformers import ContinuousBatchingConfig, GenerationConfig, PreTrainedM
 from lora_scripts.messages import text
 from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation, Sampling
 from lora_scripts.serve.sampler import Writer, write
-from lora_scripts.serve.segments import Layout, segments_of
+from lora_scripts.serve.segments import Layout
 
 log = logging.getLogger(__name__)
 
@@ -256,10 +256,10 @@ class PagedEngine:
                 adapted.append((first, request.query_length, writer.generation.adapters))
             first += request.query_length
         like = self._model.get_input_embeddings().weight
-        self._layout.segments = segments_of(adapted, first, like) if adapted else ()
+        self._layout.arrange(adapted, first, like)
 
     def _after(self, _model: Any, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-        self._layout.segments = ()
+        self._layout.clear()
         batch = self._manager.batch_processor.inputs_and_outputs.requests_in_batch
         ids = [request.state.request_id for request in batch if request.has_new_token]
         known = [(i, self._writers[r]) for i, r in enumerate(ids) if r in self._writers]

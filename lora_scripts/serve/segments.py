@@ -10,125 +10,28 @@ output and comes first, IA3 multiplies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from lora_scripts.serve.gathered import Gathered, Gathering
+from lora_scripts.serve.parts import InnerFactors, Rows, Scattered, picked
+
 FEW_ROWS = 128  # in a batch of so few, a product of all rows is cheaper than picking some and putting them back
+
+SPARE_BYTES = 1 << 30  # where nobody says what may be taken
 
 LONG_RUN = 16  # rows of a prompt lie together: a slice of so many needs no picking
 
 
-@dataclass(frozen=True, slots=True)
-class Scattered:
-    """Rows of a batch that do not lie together: their int64 indices, and for a small batch how often each row of it is
-    among them, [T, 1]."""
-
-    indices: Tensor
-    times_T1: Tensor | None
-
-
-Rows = slice | Scattered
-"""Rows of a batch."""
-
-
-def picked(rows: Rows) -> slice | Tensor:
-    """What selects the rows of a tensor."""
-    return rows if isinstance(rows, slice) else rows.indices
-
-
-class Part(Protocol):
-    """What an adapter does to one layer."""
-
-    nbytes: int
-
-    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
-        """Change ``rows`` of the layer's output in place."""
-
-
-@dataclass(frozen=True, slots=True)
-class LowRank:
-    """LoRA: adds ``weight`` · x A B to the rows, the scale folded into B. ``a_IR`` [I, R] and ``b_RO`` [R, O]."""
-
-    a_IR: Tensor
-    b_RO: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its tensors."""
-        return self.a_IR.nbytes + self.b_RO.nbytes
-
-    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
-        """Add the product of these rows."""
-        if isinstance(rows, slice):
-            y_TO[rows].addmm_(x_TI[rows] @ self.a_IR, self.b_RO, alpha=weight)
-        elif rows.times_T1 is not None:
-            y_TO.addmm_((x_TI @ self.a_IR).mul_(rows.times_T1), self.b_RO, alpha=weight)
-        else:
-            y_TO.index_add_(0, rows.indices, (x_TI[rows.indices] @ self.a_IR) @ self.b_RO, alpha=weight)
-
-
-@dataclass(frozen=True, slots=True)
-class Directed:
-    """DoRA (Liu et al. 2024): the weight of length ``m`` in the direction of W + sBA, by rows of the weight.
-
-    ``magnitude_O`` is m / ‖W + sBA‖, computed once where the adapter is loaded; the base's bias is not rescaled.
-    """
-
-    low_rank: LowRank
-    magnitude_O: Tensor
-    bias_O: Tensor | None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its own tensors."""
-        return self.low_rank.nbytes + self.magnitude_O.nbytes
-
-    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
-        """Rescale these rows; ``weight`` is 1."""
-        at = picked(rows)
-        y = y_TO[at].clone()
-        y += (x_TI[at] @ self.low_rank.a_IR) @ self.low_rank.b_RO
-        if self.bias_O is not None:
-            y = (y - self.bias_O) * self.magnitude_O + self.bias_O
-        else:
-            y *= self.magnitude_O
-        y_TO[at] = y
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """IA3: one factor for each outer feature."""
-
-    factors_O: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its own tensors."""
-        return self.factors_O.nbytes
-
-    def act(self, x_TI: Tensor, y_TO: Tensor, rows: Rows, weight: float) -> None:
-        """Multiply these rows by 1 + ``weight`` · (factor - 1)."""
-        at = picked(rows)
-        y_TO[at] = y_TO[at] * (1 + weight * (self.factors_O - 1))
-
-
-@dataclass(frozen=True, slots=True)
-class InnerFactors:
-    """IA3 of a feed-forward layer: one factor for each inner feature, before the layer."""
-
-    factors_I: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its own tensors."""
-        return self.factors_I.nbytes
+Adapted = tuple[int, int, Sequence[tuple[Any, float]]]
+"""A request in a batch: its first row, its rows, and its (adapter, weight) pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +43,47 @@ class Segment:
     weight: float
 
 
-@dataclass(slots=True, eq=False)
 class Layout:
-    """What acts on the rows of the batch that goes through the model now; empty for the base alone.
+    """What acts on the rows of the batch that goes through the model now; nothing for the base alone.
 
-    ``rows_seen``, where set, notes how many rows came to each module, which ``modules_by_row`` uses.
+    ``rows_seen``, where set, notes how many rows came to each module, which ``unfit_modules`` uses. ``spare_bytes``
+    tells what adapters that are stacked for speed may take beside those that are loaded.
     """
 
-    segments: Sequence[Segment] = ()
-    rows_seen: dict[str, int] | None = field(default=None)
+    def __init__(self) -> None:
+        self.segments: Sequence[Segment] = ()
+        self.gathered: Gathered | None = None
+        self.rows_seen: dict[str, int] | None = None
+        self.spare_bytes: Callable[[], int] = lambda: SPARE_BYTES
+        self._gathering = Gathering()
+
+    def clear(self) -> None:
+        """Nothing acts."""
+        self.segments, self.gathered = (), None
+
+    def arrange(self, adapted: Sequence[Adapted], total: int, like: Tensor) -> None:
+        """Let adapters act on a batch of ``total`` rows. Values are of the dtype and on the device of ``like``.
+
+        Rows of one adapter and weight go together. Inside a request DoRA comes before the others.
+        """
+        self.clear()
+        together: dict[tuple[int, float], tuple[Any, list[tuple[int, int]]]] = {}
+        for first, count, pairs in adapted:
+            for adapter, weight in pairs:
+                together.setdefault((id(adapter), weight), (adapter, []))[1].append((first, count))
+        if together and total <= FEW_ROWS:
+            groups = [
+                (adapter, weight, [row for begin, count in spans for row in range(begin, begin + count)])
+                for (_, weight), (adapter, spans) in together.items()
+            ]
+            self.gathered = self._gathering.gather(groups, total, self.spare_bytes(), like)
+        if self.gathered is None:
+            ordered = sorted(together.items(), key=lambda entry: not entry[1][0].comes_first)
+            self.segments = [
+                Segment(rows, adapter.parts, weight)
+                for (_, weight), (adapter, spans) in ordered
+                for rows in _rows(spans, total, like)
+            ]
 
 
 def attach(model: PreTrainedModel) -> Layout:
@@ -166,6 +101,10 @@ def is_linear(module: nn.Module) -> bool:
 
 
 def _forward(layout: Layout, name: str, forward: Any, x: Tensor) -> Tensor:
+    if layout.gathered is not None:
+        adapted: Tensor = forward(x)
+        layout.gathered.act(name, x.reshape(-1, x.shape[-1]), adapted.view(-1, adapted.shape[-1]))
+        return adapted
     if not layout.segments:
         if layout.rows_seen is not None:
             layout.rows_seen[name] = x.numel() // x.shape[-1]
@@ -186,26 +125,6 @@ def _forward(layout: Layout, name: str, forward: Any, x: Tensor) -> Tensor:
         if not isinstance(part, InnerFactors):
             part.act(x_TI, y_TO, segment.rows, segment.weight)
     return y
-
-
-def segments_of(
-    adapted: Sequence[tuple[int, int, Sequence[tuple[Any, float]]]], total: int, like: Tensor
-) -> list[Segment]:
-    """The segments of a batch of ``total`` rows from its requests: (first row, rows, (adapter, weight) pairs) each.
-
-    Values are of the dtype and on the device of ``like``. Rows of one adapter and weight go together. Inside a request
-    DoRA and IA3 keep their place; they come before LoRA.
-    """
-    together: dict[tuple[int, float], tuple[Any, list[tuple[int, int]]]] = {}
-    for first, count, pairs in adapted:
-        for adapter, weight in pairs:
-            together.setdefault((id(adapter), weight), (adapter, []))[1].append((first, count))
-    ordered = sorted(together.items(), key=lambda entry: not entry[1][0].comes_first)
-    return [
-        Segment(rows, adapter.parts, weight)
-        for (_, weight), (adapter, spans) in ordered
-        for rows in _rows(spans, total, like)
-    ]
 
 
 def _rows(spans: Sequence[tuple[int, int]], total: int, like: Tensor) -> list[Rows]:

@@ -18,7 +18,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel,
 from lora_scripts.messages import text
 from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation
 from lora_scripts.serve.sampler import Writer, write
-from lora_scripts.serve.segments import Layout, segments_of
+from lora_scripts.serve.segments import Layout
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +81,14 @@ class SimpleEngine:
                 log.exception("an answer failed")
                 writer.tell(Event(None, FAILED, detail=str(error)[:200]))
             finally:
-                self._layout.segments = ()
+                self._layout.clear()
                 self._writers.pop(writer.generation.id, None)
 
     @torch.no_grad()
     def _answer(self, writer: Writer) -> None:
         generation, device = writer.generation, self._model.device
         adapted = [(0, 1 << 30, generation.adapters)] if generation.adapters else []
-        self._layout.segments = segments_of(adapted, 1 << 30, self._model.get_input_embeddings().weight)
+        self._layout.arrange(adapted, 1 << 30, self._model.get_input_embeddings().weight)
         ids = torch.tensor([generation.prompt_ids], device=device)
 
         def choose(_ids: Tensor, logits_1V: Tensor) -> Tensor:

@@ -20,12 +20,12 @@ from transformers.pytorch_utils import Conv1D
 
 from lora_scripts.adapters.files import find_weights, parts_by_module, read_adapter, scaling_of
 from lora_scripts.errors import ModelError
-from lora_scripts.serve.segments import Directed, Factors, InnerFactors, LowRank
+from lora_scripts.serve.parts import Directed, Factors, InnerFactors, LowRank
 
 _ROWS_AT_ONCE = 1 << 24  # values of a weight that are in fp32 at once while a DoRA norm is computed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LoadedAdapter:
     """``parts`` by full module name on the device; ``digest`` is the sha256 of the weight file and its config.
 
@@ -43,6 +43,11 @@ class LoadedAdapter:
     def comes_first(self) -> bool:
         """Whether it acts before the others of a stack."""
         return self.method == "dora"
+
+    @property
+    def is_low_rank(self) -> bool:
+        """Whether it only adds products of two factors."""
+        return self.method in ("lora", "rslora")
 
 
 def digest_of(path: Path) -> str:

@@ -158,7 +158,7 @@ def test_a_loop_that_dies_fails_what_it_held_and_starts_once_more(
     rig = make_rig(BASE, adapters_dir, ["a0"])
     try:
         ears = [rig.ask(long_prompt, (), 400) for _ in range(4)]
-        rig.layout.segments = ()
+        rig.layout.clear()
         processor = rig.engine._manager.batch_processor
 
         def broken(*_: Any) -> None:
