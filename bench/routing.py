@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from lora_scripts.data.reading.formats import read_records
-from lora_scripts.serve.learned_router import LearnedRouter, learn
+from lora_scripts.serve.routing.learned import LearnedRouter, learn
 
 SETS = ["law=data/law_train", "support=data/support_train"]
 OTHERS = ["law_more=data/law_more", "law_eval=data/law_eval", "support_eval=data/support_eval"]

@@ -39,12 +39,12 @@ from transformers.initialization import no_init_weights
 from lora_scripts.models.frozen_linear import use_onednn
 from lora_scripts.models.passing_thread import in_passing_thread
 from lora_scripts.models.text import load_tokenizer
+from lora_scripts.serve.engine.paged import PagedEngine
+from lora_scripts.serve.engine.segments import attach
+from lora_scripts.serve.engine.weights import LoadedAdapter, load_weights
 from lora_scripts.serve.generation import Event, Generation, Sampling
-from lora_scripts.serve.paged import PagedEngine
-from lora_scripts.serve.segments import attach
+from lora_scripts.serve.remote.process import find_vllm, start_vllm
 from lora_scripts.serve.store import AdapterStore
-from lora_scripts.serve.vllm_process import find_vllm, start_vllm
-from lora_scripts.serve.weights import LoadedAdapter, load_weights
 
 LAYERS = {
     "qv": ["q_proj", "v_proj"],

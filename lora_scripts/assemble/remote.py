@@ -16,10 +16,10 @@ from lora_scripts.export.vllm import RANKS, allowed_rank
 from lora_scripts.messages import text
 from lora_scripts.models.text import load_tokenizer, resolve_device
 from lora_scripts.serve.generation import Engine
-from lora_scripts.serve.remote import RemoteEngine
-from lora_scripts.serve.remote_adapters import RemoteAdapter, outline_of, read_remote, zeros_for
+from lora_scripts.serve.remote.adapters import RemoteAdapter, outline_of, read_remote, zeros_for
+from lora_scripts.serve.remote.engine import RemoteEngine
+from lora_scripts.serve.remote.process import find_vllm, start_vllm
 from lora_scripts.serve.store import AdapterStore
-from lora_scripts.serve.vllm_process import find_vllm, start_vllm
 from lora_scripts.serve.voices import Voice, voice_of
 
 KEY = "LORA_SCRIPTS_VLLM_KEY"

@@ -13,8 +13,8 @@ from lora_scripts.config import load_config
 from lora_scripts.data.rendered_cache import cache_folder, cache_key
 from lora_scripts.errors import LoraScriptsError, ModelError
 from lora_scripts.messages import text
-from lora_scripts.serve import general_questions, learned_router, question_vectors
-from lora_scripts.serve.learned_router import (
+from lora_scripts.serve.routing import general_questions, learned, vectors
+from lora_scripts.serve.routing.learned import (
     FEWEST_QUESTIONS,
     LearnedRouter,
     Measured,
@@ -97,7 +97,7 @@ def _key(runs: Mapping[str, Path]) -> str | None:
     prints = {name: provenance_of(run.parent).get("fingerprints", {}).get("data") for name, run in runs.items()}
     if not prints or None in prints.values():
         return None
-    code = [inspect.getsource(room) for room in (learned_router, question_vectors, general_questions)]
+    code = [inspect.getsource(room) for room in (learned, vectors, general_questions)]
     return cache_key(router=prints, code=code)
 
 

@@ -26,23 +26,23 @@ from lora_scripts.models.text import (
     resolve_device,
     resolve_precision,
 )
-from lora_scripts.serve.admin import add_admin
 from lora_scripts.serve.answering import ROUTED, Service
-from lora_scripts.serve.app import Face, make_app
 from lora_scripts.serve.audit import AuditLog
-from lora_scripts.serve.gate import Gate, GateSettings
+from lora_scripts.serve.engine.grammars import json_grammar
+from lora_scripts.serve.engine.paged import PagedEngine, UnfitEngine, kv_bytes_of_token
+from lora_scripts.serve.engine.segments import attach, unfit_modules
+from lora_scripts.serve.engine.simple import SimpleEngine
+from lora_scripts.serve.engine.weights import load_weights, moved
 from lora_scripts.serve.generation import Engine
-from lora_scripts.serve.grammars import json_grammar
+from lora_scripts.serve.http.admin import add_admin
+from lora_scripts.serve.http.app import Face, make_app
+from lora_scripts.serve.http.gate import Gate, GateSettings
 from lora_scripts.serve.limits import Admission, ApiKey, digest_of_key
-from lora_scripts.serve.paged import PagedEngine, UnfitEngine, kv_bytes_of_token
-from lora_scripts.serve.routing import Router, parse_rules
-from lora_scripts.serve.segments import attach, unfit_modules
-from lora_scripts.serve.simple import SimpleEngine
+from lora_scripts.serve.remote.wire import remote_grammar
+from lora_scripts.serve.routing.rules import Router, parse_rules
 from lora_scripts.serve.stacks import Models, UnknownModel, name_stack
 from lora_scripts.serve.store import AdapterStore
-from lora_scripts.serve.vllm_protocol import remote_grammar
 from lora_scripts.serve.voices import Voice, provenance_of, voice_of
-from lora_scripts.serve.weights import load_weights, moved
 
 log = logging.getLogger(__name__)
 

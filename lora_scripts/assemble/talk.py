@@ -22,13 +22,13 @@ from lora_scripts.models.text import (
     resolve_device,
     resolve_precision,
 )
+from lora_scripts.serve.engine.segments import Layout, attach
+from lora_scripts.serve.engine.simple import SimpleEngine
+from lora_scripts.serve.engine.weights import LoadedAdapter, load_weights
 from lora_scripts.serve.generation import FAILED, STOP, Event, Generation, Sampling
-from lora_scripts.serve.segments import Layout, attach
-from lora_scripts.serve.simple import SimpleEngine
 from lora_scripts.serve.stacks import check_kinds
 from lora_scripts.serve.text_stream import TextStream
 from lora_scripts.serve.voices import Voice, provenance_of, voice_of
-from lora_scripts.serve.weights import LoadedAdapter, load_weights
 
 SAVED_TO = Path("output/chat/saved.jsonl")
 CONTEXT_TOKENS = 1 << 20  # what the model itself can hold is less

@@ -19,7 +19,7 @@ from lora_scripts.errors import UsageError
 from lora_scripts.serve.generation import FAILED, LENGTH, STOP, Engine, Event, Generation, Sampling
 from lora_scripts.serve.guardrails import Guardrails, OutputGuard
 from lora_scripts.serve.limits import Admission, ApiKey
-from lora_scripts.serve.routing import Router
+from lora_scripts.serve.routing.rules import Router
 from lora_scripts.serve.stacks import Models, Pairs, UnknownModel, check_kinds, resolve
 from lora_scripts.serve.store import AdapterStore, Entry
 from lora_scripts.serve.text_stream import TextStream, token_text

@@ -48,7 +48,7 @@ class Sampling:
 
 
 class Grammar(Protocol):
-    """What may come next under a grammar; ``serve/grammars.py`` makes them."""
+    """What may come next under a grammar; ``serve/engine/grammars.py`` makes them."""
 
     def allow(self, logits_V: Any) -> Any:
         """The logits, minus infinity where a token may not come."""

@@ -24,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Loaded(Protocol):
-    """Tensors of an adapter: ``serve/weights.py`` makes them."""
+    """Tensors of an adapter: ``serve/engine/weights.py`` makes them."""
 
     @property
     def nbytes(self) -> int:

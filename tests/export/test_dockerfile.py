@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_scripts.serve.gate import OPEN
+from lora_scripts.serve.http.gate import OPEN
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "Dockerfile"

@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from lora_scripts.adapters.files import load_adapter
 from lora_scripts.models.text import load_model, load_tokenizer
+from lora_scripts.serve.engine.paged import PagedEngine
+from lora_scripts.serve.engine.segments import Layout, attach
+from lora_scripts.serve.engine.weights import LoadedAdapter, load_weights
 from lora_scripts.serve.generation import Event, Generation, Sampling
-from lora_scripts.serve.paged import PagedEngine
-from lora_scripts.serve.segments import Layout, attach
-from lora_scripts.serve.weights import LoadedAdapter, load_weights
 
 BASE = Path(__file__).resolve().parents[2] / "models" / "tiny-zh"
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 from lora_scripts.assemble.guardrails import open_guardrails
 from lora_scripts.assemble.remote import open_remote
 from lora_scripts.config.serving import load_serve_config
-from lora_scripts.serve.admin import add_admin
 from lora_scripts.serve.answering import Service
-from lora_scripts.serve.app import Face, make_app
-from lora_scripts.serve.gate import GateSettings
+from lora_scripts.serve.http.admin import add_admin
+from lora_scripts.serve.http.app import Face, make_app
+from lora_scripts.serve.http.gate import GateSettings
 from lora_scripts.serve.limits import Admission, ApiKey, digest_of_key
+from lora_scripts.serve.remote.wire import remote_grammar
 from lora_scripts.serve.stacks import Models
-from lora_scripts.serve.vllm_protocol import remote_grammar
 from tests.serve.conftest import BASE
 
 ADMIN = "boss"

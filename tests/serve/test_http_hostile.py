@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lora_scripts.serve.gate import Gate, GateSettings
+from lora_scripts.serve.http.gate import Gate, GateSettings
 from tests.serve.conftest import BASE
 from tests.serve.http_server import ADMIN, Answer, Server, get, post, serving, sha256
 

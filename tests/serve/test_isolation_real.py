@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lora_scripts.models.text import load_tokenizer
+from lora_scripts.serve.engine.weights import digest_of, load_weights
 from lora_scripts.serve.store import AdapterStore
-from lora_scripts.serve.weights import digest_of, load_weights
 from tests.serve.conftest import SHAPES, STACKS, Rig, make_adapters, make_rig, stock_answer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from lora_scripts.assemble import router as room
 from lora_scripts.assemble.router import learned_router_of, measured_lines
-from lora_scripts.serve.general_questions import GENERAL
-from lora_scripts.serve.learned_router import learn, read_router, write_router
-from lora_scripts.serve.question_vectors import FEATURES, centroids, counted, inverse_frequencies, vectors
+from lora_scripts.serve.routing.general_questions import GENERAL
+from lora_scripts.serve.routing.learned import learn, read_router, write_router
+from lora_scripts.serve.routing.vectors import FEATURES, centroids, counted, inverse_frequencies, vectors
 
 SUBJECTS = {
     "law": (
@@ -194,7 +194,7 @@ def test_a_pickle_in_a_router_is_not_run(tmp_path):
 
 def test_routing_needs_no_torch():
     code = (
-        "import sys, lora_scripts.serve.routing, lora_scripts.serve.learned_router; "
+        "import sys, lora_scripts.serve.routing.rules, lora_scripts.serve.routing.learned; "
         "print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

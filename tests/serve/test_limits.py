@@ -8,7 +8,7 @@ import pytest
 
 from lora_scripts.errors import UsageError
 from lora_scripts.serve import limits
-from lora_scripts.serve.failures import failure_of
+from lora_scripts.serve.http.failures import failure_of
 from lora_scripts.serve.limits import Admission, ApiKey, Busy, digest_of_key, find_key
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lora_scripts.serve import paged
-from lora_scripts.serve.paged import MARK_COMPLETE, PRIVATE, UnfitEngine, missing_parts
+from lora_scripts.serve.engine import paged
+from lora_scripts.serve.engine.paged import MARK_COMPLETE, PRIVATE, UnfitEngine, missing_parts
 from tests.serve.conftest import BASE, Rig, make_rig
 
 OLDEST = ("transformers==5.17.0", "huggingface-hub>=1.5,<2")

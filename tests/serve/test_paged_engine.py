@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from lora_scripts.models.text import load_model
+from lora_scripts.serve.engine.paged import PAGE_TOKENS, kv_bytes_of_token
+from lora_scripts.serve.engine.segments import attach
+from lora_scripts.serve.engine.simple import SimpleEngine
+from lora_scripts.serve.engine.weights import load_weights
 from lora_scripts.serve.generation import EngineDown, Sampling
-from lora_scripts.serve.paged import PAGE_TOKENS, kv_bytes_of_token
-from lora_scripts.serve.segments import attach
-from lora_scripts.serve.simple import SimpleEngine
-from lora_scripts.serve.weights import load_weights
 from tests.serve.conftest import BASE, SHAPES, STACKS, Rig, make_rig
 
 SETS: list[Any] = [(), *[((name, 1.0),) for name in SHAPES], *STACKS]

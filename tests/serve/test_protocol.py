@@ -12,9 +12,9 @@ from openai.types import completion_create_params as text_params
 from openai.types.chat import completion_create_params as chat_params
 from pydantic import ValidationError
 
-from lora_scripts.serve.failures import Failure
-from lora_scripts.serve.gate import check_json
-from lora_scripts.serve.protocol import ChatRequest, CompletionRequest
+from lora_scripts.serve.http.failures import Failure
+from lora_scripts.serve.http.gate import check_json
+from lora_scripts.serve.http.protocol import ChatRequest, CompletionRequest
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "q"}]}
 TEXT: dict[str, Any] = {"model": "m", "prompt": "q"}

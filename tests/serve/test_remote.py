@@ -19,19 +19,19 @@ from transformers import AutoModelForCausalLM
 
 from lora_scripts.adapters.files import load_adapter
 from lora_scripts.errors import ModelError, UsageError
-from lora_scripts.serve import remote
 from lora_scripts.serve.generation import FAILED, LENGTH, STOP, EngineDown, Generation, Sampling
-from lora_scripts.serve.remote import RemoteEngine
-from lora_scripts.serve.remote_adapters import RemoteAdapter, outline_of, read_remote, served_name, write_served
-from lora_scripts.serve.replicas import Replica, in_order
-from lora_scripts.serve.store import AdapterStore, StoreFull
-from lora_scripts.serve.vllm_protocol import (
+from lora_scripts.serve.remote import engine as remote
+from lora_scripts.serve.remote.adapters import RemoteAdapter, outline_of, read_remote, served_name, write_served
+from lora_scripts.serve.remote.engine import RemoteEngine
+from lora_scripts.serve.remote.replicas import Replica, in_order
+from lora_scripts.serve.remote.wire import (
     ForwardedSchema,
     LostReplica,
     events_of,
     remote_grammar,
     request_body,
 )
+from lora_scripts.serve.store import AdapterStore, StoreFull
 from tests.serve.conftest import BASE, Ear
 from tests.serve.fake_vllm import BASE_NAME, FakeVllm, eventually
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_scripts.errors import UsageError
-from lora_scripts.serve.learned_router import Guess
-from lora_scripts.serve.routing import KEYS, Choice, Router, Rule, parse_rules
+from lora_scripts.serve.routing.learned import Guess
+from lora_scripts.serve.routing.rules import KEYS, Choice, Router, Rule, parse_rules
 
 
 class Fixed:

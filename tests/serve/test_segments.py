@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lora_scripts.serve.parts import Directed, LowRank
-from lora_scripts.serve.segments import Layout, attach
-from lora_scripts.serve.weights import LoadedAdapter
+from lora_scripts.serve.engine.parts import Directed, LowRank
+from lora_scripts.serve.engine.segments import Layout, attach
+from lora_scripts.serve.engine.weights import LoadedAdapter
 
 INNER, OUTER = 12, 10
 

@@ -13,7 +13,7 @@ from lora_scripts.assemble.guardrails import open_guardrails
 from lora_scripts.config import load_config
 from lora_scripts.config.serving import ServeConfig, load_serve_config
 from lora_scripts.models.known_bases import BASES
-from lora_scripts.serve.routing import Router, parse_rules
+from lora_scripts.serve.routing.rules import Router, parse_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "configs" / "serve").glob("*.yaml"))

@@ -22,9 +22,9 @@ import pytest
 from openai import OpenAI
 
 from lora_scripts.assemble import remote as assembled
-from lora_scripts.serve import vllm_process
 from lora_scripts.serve.generation import FAILED, LENGTH, STOP, Generation, Sampling
-from lora_scripts.serve.vllm_process import PROGRAM, VllmProcess
+from lora_scripts.serve.remote import process
+from lora_scripts.serve.remote.process import PROGRAM, VllmProcess
 from tests.serve.conftest import BASE, SHAPES, STACKS, Ear, Pairs, Rig
 from tests.serve.fake_vllm import eventually
 from tests.serve.gateway import Gateway, open_gateway
@@ -80,7 +80,7 @@ def server() -> list[VllmProcess]:
 @pytest.fixture(scope="module")
 def gateway(vllm_program: str, adapters_dir: Path, server: list[VllmProcess]) -> Iterator[Gateway]:
     def start(*given: Any) -> VllmProcess:
-        server.append(vllm_process.start_vllm(*given))
+        server.append(process.start_vllm(*given))
         return server[0]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from lora_scripts.errors import ModelError, UsageError
-from lora_scripts.serve.vllm_process import PROGRAM, find_vllm, start_vllm
+from lora_scripts.serve.remote.process import PROGRAM, find_vllm, start_vllm
 
 FAKE = """#!{python}
 import http.server, json, os, subprocess, sys
@@ -79,7 +79,7 @@ def test_one_that_ends_is_told_with_its_last_lines(program: str, tmp_path: Path)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
 def test_it_ends_when_the_gateway_is_killed(program: str, tmp_path: Path) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom lora_scripts.serve.vllm_process import start_vllm\n"
+        "import sys, time\nfrom pathlib import Path\nfrom lora_scripts.serve.remote.process import start_vllm\n"
         "start_vllm(sys.argv[1], [], {}, Path(sys.argv[2]), print)\nprint('up', flush=True)\ntime.sleep(60)"
     )
     command = [sys.executable, "-c", script, program, str(tmp_path / "vllm.log")]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_scripts.messages import text
-from lora_scripts.serve.failures import Failure
+from lora_scripts.serve.http.failures import Failure
 from lora_scripts.serve.limits import ApiKey, find_key
 
 Scope = MutableMapping[str, Any]

@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from lora_scripts.serve.general_questions import GENERAL
-from lora_scripts.serve.question_vectors import (
+from lora_scripts.serve.routing.general_questions import GENERAL
+from lora_scripts.serve.routing.vectors import (
     FEATURES,
     Floats,
     Ints,

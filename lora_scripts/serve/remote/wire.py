@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_scripts.messages import text
+from lora_scripts.serve.engine.grammars import ANY_OBJECT, json_grammar
 from lora_scripts.serve.generation import LENGTH, STOP, Event, Generation
-from lora_scripts.serve.grammars import ANY_OBJECT, json_grammar
-from lora_scripts.serve.replicas import words_of
+from lora_scripts.serve.remote.replicas import words_of
 
 
 class LostReplica(Exception):

@@ -16,12 +16,12 @@ from starlette.exceptions import HTTPException
 
 from lora_scripts.messages import text
 from lora_scripts.serve.answering import ROUTED, Answers, Asked, Service
-from lora_scripts.serve.failures import KINDS, Failure, failure_of, failure_of_body
-from lora_scripts.serve.gate import Gate, GateSettings
+from lora_scripts.serve.http.failures import KINDS, Failure, failure_of, failure_of_body
+from lora_scripts.serve.http.gate import Gate, GateSettings
+from lora_scripts.serve.http.metrics import CONTENT_TYPE, Metrics
+from lora_scripts.serve.http.protocol import ChatRequest, CompletionRequest, ResponseFormat
+from lora_scripts.serve.http.reply import Form, Reply
 from lora_scripts.serve.limits import ApiKey
-from lora_scripts.serve.metrics import CONTENT_TYPE, Metrics
-from lora_scripts.serve.protocol import ChatRequest, CompletionRequest, ResponseFormat
-from lora_scripts.serve.reply import Form, Reply
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from lora_scripts.serve.gathered import Gathered, Gathering
-from lora_scripts.serve.parts import InnerFactors, Rows, Scattered, picked
+from lora_scripts.serve.engine.gathered import Gathered, Gathering
+from lora_scripts.serve.engine.parts import InnerFactors, Rows, Scattered, picked
 
 FEW_ROWS = 128  # in a batch of so few, a product of all rows is cheaper than picking some and putting them back
 

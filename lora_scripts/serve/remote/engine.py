@@ -21,9 +21,9 @@ import httpx
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation
-from lora_scripts.serve.remote_adapters import Pairs, RemoteAdapter, served_name, served_rank, write_served
-from lora_scripts.serve.replicas import RefusedAdapter, Replica, in_order, load, probe, unload, words_of
-from lora_scripts.serve.vllm_protocol import ForwardedSchema, LostReplica, events_of, request_body
+from lora_scripts.serve.remote.adapters import Pairs, RemoteAdapter, served_name, served_rank, write_served
+from lora_scripts.serve.remote.replicas import RefusedAdapter, Replica, in_order, load, probe, unload, words_of
+from lora_scripts.serve.remote.wire import ForwardedSchema, LostReplica, events_of, request_body
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lora_scripts.adapters.files import find_weights, parts_by_module, read_adapter, scaling_of
 from lora_scripts.errors import ModelError
-from lora_scripts.serve.parts import Directed, Factors, InnerFactors, LowRank
+from lora_scripts.serve.engine.parts import Directed, Factors, InnerFactors, LowRank
 
 _ROWS_AT_ONCE = 1 << 24  # values of a weight that are in fp32 at once while a DoRA norm is computed
 

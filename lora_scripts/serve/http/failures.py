@@ -13,8 +13,8 @@ from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
 from lora_scripts.serve.answering import AnswerFailed, NotAllowed, TooLong
 from lora_scripts.serve.generation import NOT_FINITE, EngineDown
+from lora_scripts.serve.http.responses import error_body
 from lora_scripts.serve.limits import Busy
-from lora_scripts.serve.responses import error_body
 from lora_scripts.serve.stacks import UnknownModel
 from lora_scripts.serve.store import StoreFull
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 from lora_scripts.serve.answering import ROUTED
-from lora_scripts.serve.app import Face
-from lora_scripts.serve.failures import KNOWN, Failure, failure_of
-from lora_scripts.serve.protocol import StackItem
+from lora_scripts.serve.http.app import Face
+from lora_scripts.serve.http.failures import KNOWN, Failure, failure_of
+from lora_scripts.serve.http.protocol import StackItem
 from lora_scripts.serve.stacks import check_kinds, name_stack
 from lora_scripts.serve.store import Entry, below, weights_below
 

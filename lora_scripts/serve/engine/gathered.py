@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lora_scripts.serve.parts import LowRank
+from lora_scripts.serve.engine.parts import LowRank
 
 ROWS = 64  # so many rows may be there for an even shape alone, since few cost what one does
 

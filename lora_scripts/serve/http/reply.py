@@ -12,9 +12,9 @@ from typing import Any
 from starlette.responses import Response
 
 from lora_scripts.serve.answering import Answers, Delta
-from lora_scripts.serve.failures import Failure, failure_of
-from lora_scripts.serve.gate import Receive, Scope, Send
-from lora_scripts.serve.responses import DONE, Chunks, event, whole
+from lora_scripts.serve.http.failures import Failure, failure_of
+from lora_scripts.serve.http.gate import Receive, Scope, Send
+from lora_scripts.serve.http.responses import DONE, Chunks, event, whole
 
 CLIENT_LEFT = 499
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]

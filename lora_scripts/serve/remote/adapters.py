@@ -23,7 +23,7 @@ from lora_scripts.adapters.combine import Layer, Layers, as_peft, combine, layer
 from lora_scripts.adapters.files import read_adapter, write_adapter
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.models.targets import find_targets
-from lora_scripts.serve.weights import digest_of
+from lora_scripts.serve.engine.weights import digest_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

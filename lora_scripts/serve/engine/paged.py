@@ -25,9 +25,9 @@ from torch import Tensor
 from transformers import ContinuousBatchingConfig, GenerationConfig, PreTrainedModel
 
 from lora_scripts.messages import text
+from lora_scripts.serve.engine.sampler import Writer, write
+from lora_scripts.serve.engine.segments import Layout
 from lora_scripts.serve.generation import FAILED, EngineDown, Event, Generation, Sampling
-from lora_scripts.serve.sampler import Writer, write
-from lora_scripts.serve.segments import Layout
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Which adapter a question is meant for."""
