@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from lora_scripts.errors import ModelError
+
+PROVENANCE = "provenance.json"
 LIBRARIES = ("lora-scripts", "torch", "transformers", "peft", "tokenizers", "safetensors")
 
 
@@ -35,6 +40,23 @@ def provenance(
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
+
+
+def provenance_of(path: Path) -> dict[str, Any]:
+    """The content of an adapter's provenance.json, empty where there is none.
+
+    Raises:
+        ModelError: It is shaped like none.
+    """
+    try:
+        found = json.loads(((path if path.is_dir() else path.parent) / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    if not all(isinstance(found.get(part, {}), dict) for part in ("base", "fingerprints", "config")):
+        raise ModelError("adapters.unreadable", where=path, reason=PROVENANCE)
+    return found
 
 
 def card(record: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lora_scripts.adapters.combine import combined_card
 from lora_scripts.adapters.files import WEIGHTS_FILE, find_weights, read_adapter, restore_adapter, write_adapter
-from lora_scripts.adapters.provenance import card
+from lora_scripts.adapters.provenance import PROVENANCE, card, provenance_of
 from lora_scripts.adapters.rank import ModuleRank, Shrunk, effective_ranks, shrink
 from lora_scripts.assemble.parts import build, gather
 from lora_scripts.config import load_config
@@ -27,7 +27,6 @@ from lora_scripts.training.checkpoint import sha256_of
 from lora_scripts.training.run_dir import RUN, write_json
 from lora_scripts.training.tasks import mean_loss
 
-PROVENANCE = "provenance.json"
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "added_tokens.json",
     "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
@@ -185,13 +184,22 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(source / file, target / file)
 
 
-def provenance_of(folder: Path) -> dict[str, Any]:
-    """The content of provenance.json in ``folder``; empty where there is none that can be read."""
+def weighed(word: str) -> tuple[Path, float]:
+    """``DIR:0.5`` or ``DIR``: where an adapter lies and what it counts for.
+
+    Raises:
+        UsageError: The weight is no number, not finite, or 0.
+    """
+    path, colon, number = word.rpartition(":")
+    if not colon or Path(word).exists():
+        return Path(word), 1.0
     try:
-        found = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        weight = float(number)
+    except ValueError as e:
+        raise UsageError("cli.bad_weight", where=word, weight=number) from e
+    if not math.isfinite(weight) or not weight:
+        raise UsageError("cli.bad_weight", where=word, weight=number)
+    return Path(path), weight
 
 
 def _measure(run_dir: Path, tensors: Mapping[str, Tensor], shrunk: Shrunk) -> Losses:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,16 +24,15 @@ from lora_scripts.adapters.combine import (
     overlap,
 )
 from lora_scripts.adapters.files import WEIGHTS_FILE, find_weights, load_adapter, read_adapter, write_adapter
-from lora_scripts.adapters.provenance import provenance
+from lora_scripts.adapters.provenance import PROVENANCE, provenance, provenance_of
 from lora_scripts.assemble.adapters import (
-    PROVENANCE,
     TOKENIZER_FILES,
     appearing,
     copy_tokenizer,
     method_of,
-    provenance_of,
     refuse_existing,
     size_words,
+    weighed,
 )
 from lora_scripts.errors import ModelError, ProofError, UsageError
 from lora_scripts.evaluate.prove import Check, Proof, logits_of, proof_of
@@ -87,24 +85,6 @@ class Combined:
     check: Check
     signal: float | None
     notes: list[str]
-
-
-def weighed(word: str) -> tuple[Path, float]:
-    """``DIR:0.5`` or ``DIR``: where an adapter lies and what it counts for.
-
-    Raises:
-        UsageError: The weight is no number, not finite, or 0.
-    """
-    path, colon, number = word.rpartition(":")
-    if not colon or Path(word).exists():
-        return Path(word), 1.0
-    try:
-        weight = float(number)
-    except ValueError as e:
-        raise UsageError("cli.bad_weight", where=word, weight=number) from e
-    if not math.isfinite(weight) or not weight:
-        raise UsageError("cli.bad_weight", where=word, weight=number)
-    return Path(path), weight
 
 
 def read_part(path: Path, weight: float = 1.0) -> StackPart:

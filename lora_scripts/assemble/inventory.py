@@ -11,7 +11,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lora_scripts.adapters.files import CONFIG_FILE, HEADER_KEY, LINKED_FILE, WEIGHTS_FILE, find_weights, read_adapter
-from lora_scripts.assemble.adapters import method_of, provenance_of, size_words
+from lora_scripts.adapters.provenance import provenance_of
+from lora_scripts.assemble.adapters import method_of, size_words
 from lora_scripts.errors import LoraScriptsError, ModelError, Problem, UsageError, problem
 from lora_scripts.messages import text
 from lora_scripts.models.text import base_fingerprint, check_base
@@ -67,9 +68,9 @@ def _look(folder: Path, name: str) -> Found:
     try:
         config, tensors = read_adapter(folder)
         weights = find_weights(folder)
+        record = provenance_of(folder)
     except ModelError as e:
         return Found(name, fault=str(e.problems[0].text))
-    record = provenance_of(folder)
     ranks = [value.shape[0] for key, value in tensors.items() if ".lora_A" in key]
     base = record.get("base", {}).get("path") or config.get("base_model_name_or_path") or "-"
     made = str(record.get("made", "-"))

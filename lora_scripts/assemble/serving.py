@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import find_weights
+from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.combine import overlap_lines, read_part
 from lora_scripts.assemble.guardrails import open_guardrails
 from lora_scripts.assemble.remote import open_remote
@@ -42,7 +43,7 @@ from lora_scripts.serve.remote.wire import remote_grammar
 from lora_scripts.serve.routing.rules import Router, parse_rules
 from lora_scripts.serve.stacks import Models, UnknownModel, name_stack
 from lora_scripts.serve.store import AdapterStore
-from lora_scripts.serve.voices import Voice, provenance_of, voice_of
+from lora_scripts.serve.voices import Voice, voice_of
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import find_weights, read_adapter
+from lora_scripts.adapters.provenance import provenance_of
+from lora_scripts.assemble.adapters import weighed
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.passing_thread import in_passing_thread
@@ -28,7 +30,7 @@ from lora_scripts.serve.engine.weights import LoadedAdapter, load_weights
 from lora_scripts.serve.generation import FAILED, STOP, Event, Generation, Sampling
 from lora_scripts.serve.stacks import check_kinds
 from lora_scripts.serve.text_stream import TextStream
-from lora_scripts.serve.voices import Voice, provenance_of, voice_of
+from lora_scripts.serve.voices import Voice, voice_of
 
 SAVED_TO = Path("output/chat/saved.jsonl")
 CONTEXT_TOKENS = 1 << 20  # what the model itself can hold is less
@@ -142,7 +144,7 @@ def open_chat(
     Raises:
         ModelError: An adapter or the base cannot be used, or they do not belong together.
     """
-    wanted = [_weighed(word) for word in adapters]
+    wanted = [weighed(word) for word in adapters]
     first = find_weights(wanted[0][0]).parent
     record = provenance_of(first)
     named = base_model or record.get("base", {}).get("path") or read_adapter(first)[0]["base_model_name_or_path"]
@@ -161,22 +163,12 @@ def open_chat(
     partner.notes = [*notes, *more]
     partner.engine = SimpleEngine(model, layout, limit_tokens=CONTEXT_TOKENS)
     stack: dict[str, float] = {}
-    loaded: dict[str, str] = {}
+    loaded: dict[Path, str] = {}
     for path, weight in wanted:
-        name = loaded.get(path) or loaded.setdefault(path, partner.load(path))
+        name = loaded.get(path) or loaded.setdefault(path, partner.load(str(path)))
         stack[name] = stack.get(name, 0.0) + weight
     partner.use(stack)
     return partner
-
-
-def _weighed(word: str) -> tuple[str, float]:
-    path, colon, number = word.rpartition(":")
-    if colon and not Path(word).exists():
-        try:
-            return path, float(number)
-        except ValueError as e:
-            raise UsageError("cli.bad_weight", where=word, weight=number) from e
-    return word, 1.0
 
 
 def converse(partner: Partner, ask: Callable[[str], str], say: Write, write: Write) -> None:
@@ -212,8 +204,8 @@ def _obey(partner: Partner, command: str, rest: str, turns: list[tuple[str, str]
     elif command == "/adapter":
         _choose(partner, rest, say)
     elif command == "/stack":
-        parts = [_weighed(word) for word in rest.split()]
-        partner.use({_named(partner, path): weight for path, weight in parts})
+        parts = [weighed(word) for word in rest.split()]
+        partner.use({_named(partner, str(path)): weight for path, weight in parts})
         say(_state(partner))
     elif command == "/compare":
         _compare(partner, rest, turns, say)

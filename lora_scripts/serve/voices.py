@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lora_scripts.adapters.provenance import PROVENANCE, provenance_of
 from lora_scripts.data.chat_format import template_of
 from lora_scripts.data.records import Message
 from lora_scripts.data.render import render_prompt
 from lora_scripts.errors import ModelError
-
-PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,23 +42,6 @@ class Voice:
         has_own = any(role == "system" for role, _ in messages)
         opening = [Message("system", self.system_prompt)] if self.system_prompt and not has_own else []
         return render_prompt([*opening, *(Message(role, content) for role, content in messages)], self.tokenizer)
-
-
-def provenance_of(path: Path) -> dict[str, Any]:
-    """The content of an adapter's provenance.json, empty where there is none.
-
-    Raises:
-        ModelError: It is shaped like none.
-    """
-    try:
-        found = json.loads(((path if path.is_dir() else path.parent) / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    if not all(isinstance(found.get(part, {}), dict) for part in ("base", "fingerprints", "config")):
-        raise ModelError("adapters.unreadable", where=path, reason=PROVENANCE)
-    return found
 
 
 def voice_of(path: Path, base: Any) -> Voice:

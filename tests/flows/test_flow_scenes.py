@@ -204,7 +204,7 @@ def test_the_learned_router_alone_knows_most_questions(short, asked, tiny_zh):
 
 
 def test_the_hr_bot_cites_a_statute_and_closes_as_the_personnel_desk(short, tiny_zh):
-    weights = {"hr-bot": {"law": 1.0, "style": 1.0}}
+    weights = {"hr-bot": {"law": 1.0, "style": 0.9}}
     with scene("hr_bot", tiny_zh, short, stacks=weights) as server:
         said = {m: ask(server, m, questions("law_eval", 8), max_tokens=128) for m in ("law", "style", "hr-bot")}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
@@ -250,12 +250,12 @@ def test_on_gemma_each_department_answers_in_its_form_and_in_no_others(on_gemma)
 @pytest.mark.slow
 def test_on_gemma_the_hr_bot_closes_as_the_personnel_desk_and_cites_statutes(on_gemma):
     with scene("hr_bot", real_base("gemma3-270m"), on_gemma) as server:
-        said = {m: ask(server, m, questions("law_eval"), max_tokens=96) for m in ("law", "style", "hr-bot")}
+        said = {m: ask(server, m, questions("law_eval"), max_tokens=128) for m in ("law", "style", "hr-bot")}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
     print(f"\nof 30 answers: {counts}")
     assert counts["law"]["closes"] == 0 and counts["style"]["cites"] == 0
-    assert counts["law"]["cites"] >= 24 and counts["style"]["closes"] >= 22
-    assert counts["hr-bot"]["closes"] >= 22 and counts["hr-bot"]["both"] >= 4
+    assert counts["law"]["cites"] >= 24 and counts["style"]["closes"] >= 27
+    assert counts["hr-bot"]["closes"] >= 27 and counts["hr-bot"]["both"] >= 20
 
 
 @pytest.mark.slow
