@@ -154,6 +154,12 @@ def _open_model(config: ServeConfig, base: Path, say: Callable[[str], None]) -> 
     fingerprint = base_fingerprint(base)
     if config.engine == "vllm":
         return open_remote(config, base, say, lambda path: _check_base_of(path, fingerprint, base))
+    return in_passing_thread(lambda: _open_local(config, base, fingerprint, say))
+
+
+def _open_local(
+    config: ServeConfig, base: Path, fingerprint: str, say: Callable[[str], None]
+) -> tuple[Engine, AdapterStore, Voice, int]:
     device, notes = resolve_device(config.device)
     dtype, _, more = resolve_precision("auto", device)
     for note in [*notes, *more]:

@@ -74,7 +74,6 @@ def serve(
         return
     from lora_scripts.assemble.listen import run_server
     from lora_scripts.assemble.serving import open_server
-    from lora_scripts.models.passing_thread import in_passing_thread
 
     tell = teller()
-    run_server(in_passing_thread(lambda: open_server(loaded, tell)), tell)
+    run_server(open_server(loaded, tell), tell)

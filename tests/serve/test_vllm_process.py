@@ -29,6 +29,8 @@ json.dump(told, open(here + "/told.json", "w"))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()
+        self.wfile.write(json.dumps({{"data": [{{"id": "base", "max_model_len": 512}}]}}).encode())
+    do_POST = do_GET
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -101,3 +103,21 @@ def test_it_is_found_by_its_variable_or_on_the_path(program: str, tmp_path: Path
             find_vllm(environment)
         assert caught.value.exit_code == 2
         assert "pip install vllm" in str(caught.value) and PROGRAM in str(caught.value)
+
+
+def test_the_command_keeps_it_while_it_listens(program: str, tmp_path: Path) -> None:
+    """A child is told of the end of the thread that started it, so that thread has to live as long as the server."""
+    base = Path(__file__).resolve().parents[2] / "models" / "tiny-zh"
+    command = [str(Path(sys.executable).parent / "lora-scripts"), "serve", "--base-model", str(base)]
+    command += ["--engine", "vllm", "--port", "0"]
+    environment = {**os.environ, PROGRAM: program, "LORA_SCRIPTS_LANG": "en", "XDG_CACHE_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as gateway:
+        try:
+            assert gateway.stderr is not None
+            assert any("listening on" in line for line in iter(gateway.stderr.readline, ""))
+            time.sleep(0.5)
+            pids = json.loads((tmp_path / "told.json").read_text())["pids"]
+            assert all(map(is_alive, pids))
+        finally:
+            gateway.terminate()
+    assert gone(pids)

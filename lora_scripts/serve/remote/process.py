@@ -35,7 +35,7 @@ _UNTIL_PARENT_ENDS = (
     "os.getppid() == int(sys.argv[1]) or sys.exit(1)\n"  # it ended before that
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
-"""Runs a program that is sent SIGTERM when the one that started it ends, killed or not (Linux)."""
+"""Runs a program that is sent SIGTERM when the thread that started it ends, killed or not (Linux)."""
 
 
 @dataclass(frozen=True, slots=True)
