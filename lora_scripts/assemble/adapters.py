@@ -188,7 +188,7 @@ def weighed(word: str) -> tuple[Path, float]:
     """``DIR:0.5`` or ``DIR``: where an adapter lies and what it counts for.
 
     Raises:
-        UsageError: The weight is no number, not finite, or 0.
+        UsageError: The weight is no number, or not finite.
     """
     path, colon, number = word.rpartition(":")
     if not colon or Path(word).exists():
@@ -197,7 +197,7 @@ def weighed(word: str) -> tuple[Path, float]:
         weight = float(number)
     except ValueError as e:
         raise UsageError("cli.bad_weight", where=word, weight=number) from e
-    if not math.isfinite(weight) or not weight:
+    if not math.isfinite(weight):
         raise UsageError("cli.bad_weight", where=word, weight=number)
     return Path(path), weight
 

@@ -132,6 +132,8 @@ def combine_adapters(
     """
     refuse_existing(target)
     weights = [weighed(word) for word in words]
+    if without := next((word for word, (_, weight) in zip(words, weights, strict=True) if not weight), None):
+        raise UsageError("cli.bad_weight", where=without, weight=0)
     parts = [read_part(path, weight) for path, weight in weights]
     _refuse_others(parts)
     fingerprint, notes = _one_base(parts)

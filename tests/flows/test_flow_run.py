@@ -192,6 +192,7 @@ def test_chat_answers_alone_and_with_a_stack(run_copy: Path) -> None:
     assert again.out.strip() == at_best["answers"][0]["answer"].strip()
     off = command("chat", "--adapter", "out:0", "--prompt", SAMPLE, "--max-new-tokens", "64")
     assert off.out.strip() == lines[0]["answers"][0]["answer"].strip()
+    assert command("chat", "--adapter", "out:nan", "--prompt", SAMPLE).code == 2
     stacked = command(
         "chat", "--adapter", "out:0.5", "--adapter", "out:0.5", "--prompt", SAMPLE, "--max-new-tokens", "64"
     )
