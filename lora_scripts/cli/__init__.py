@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from lora_scripts.cli import adapters, audit, bases, exporting, rows, serving, training
+from lora_scripts.cli import adapters, audit, bases, exporting, pictures, rows, serving, training
 from lora_scripts.cli.verbs import app
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
 
 __all__ = ["app", "main"]
-REGISTERED = (training, rows, serving, exporting, adapters, audit, bases)  # their import names the verbs
+REGISTERED = (training, rows, pictures, serving, exporting, adapters, audit, bases)  # their import names the verbs
 
 
 def _guarded(call: Callable[[], Any]) -> int:

@@ -1,0 +1,157 @@
+"""`label`: tags for a folder of pictures, ranked by CLIP, into metadata.csv and a sheet to look over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lora_scripts.data.pictures.contact_sheet import contact_sheet
+from lora_scripts.data.pictures.metadata import read_metadata, write_metadata
+from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
+from lora_scripts.data.pictures.tags import Tag, vocabulary
+from lora_scripts.errors import DataError, UsageError
+from lora_scripts.messages import text
+from lora_scripts.models.clip import Clip, load_clip
+from lora_scripts.models.text import resolve_device
+
+TAGS_FILE = "tags.txt"
+"""A CLIP folder that knows only some words brings its own vocabulary under this name."""
+PICTURES_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a prompt is made of. ``threshold`` is the least probability of a tag among those of its kind."""
+
+    threshold: float = 0.25
+    most_tags: int = 8
+    language: str = "en"
+    prefix: str = ""
+    undesired: frozenset[str] = frozenset()
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What was written: prompts by file name, those kept from before, and why pictures were left out."""
+
+    prompts: dict[str, str]
+    kept: int
+    left_out: dict[str, int]
+    sheet: Path
+
+
+def label_folder(
+    root: Path,
+    output: Path,
+    *,
+    clip_model: Path,
+    tags_files: Sequence[Path] = (),
+    wishes: Wishes | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    say: Callable[[str], None],
+) -> Labelled:
+    """Rank the tags for every picture below ``root`` that has no line in ``output`` yet, and write both files.
+
+    Raises:
+        UsageError: ``root`` is not there.
+        DataError: No picture can be read, or a tags or metadata file cannot.
+        ModelError: The CLIP model cannot be used.
+    """
+    if not root.exists():
+        raise UsageError("pictures.no_folder", where=root)
+    wishes = wishes or Wishes()
+    own = clip_model / TAGS_FILE
+    tags = [
+        tag
+        for tag in vocabulary(tags_files, instead=own if own.is_file() else None)
+        if not {tag.english, tag.chinese} & wishes.undesired
+    ]
+    known = read_metadata(output) if output.is_file() and not overwrite else {}
+    folder = root if root.is_dir() else root.parent
+    paths = {path.relative_to(folder).as_posix(): path for path in find_pictures(root)}
+    if not paths:
+        raise DataError("pictures.none_there", where=root)
+    wanted = [name for name in paths if name not in known]
+    place, notes = resolve_device(device)
+    for note in notes:
+        say(note)
+    found: dict[str, str] = {}
+    left_out: Counter[str] = Counter()
+    if wanted:
+        clip = load_clip(clip_model, place)
+        ranked = _Ranked(clip, tags)
+        for i in range(0, len(wanted), PICTURES_AT_ONCE):
+            names = wanted[i : i + PICTURES_AT_ONCE]
+            found |= _label_some({name: paths[name] for name in names}, ranked, wishes, left_out, say)
+            say(text("pictures.progress", done=min(i + PICTURES_AT_ONCE, len(wanted)), count=len(wanted)))
+    prompts = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
+    gone = {name: prompt for name, prompt in known.items() if name not in paths}  # a line is the user's work
+    if gone:
+        say(text("pictures.lines_without_picture", count=len(gone), first=next(iter(gone))))
+    if not prompts:
+        raise DataError("pictures.none_readable", where=root, count=len(paths))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_metadata(output, prompts | gone)
+    sheet = output.with_suffix(".html")
+    sheet.write_text(contact_sheet(folder, prompts, output), encoding="utf-8")
+    return Labelled(prompts, len(prompts) - len(found), dict(left_out), sheet)
+
+
+class _Ranked:
+    """Tags in order of a picture's likeness to them; the words are looked at once."""
+
+    def __init__(self, clip: Clip, tags: Sequence[Tag]) -> None:
+        self.clip, self.tags = clip, tags
+        self._words_WD = clip.of_words([tag.question for tag in tags])
+        self.kinds: dict[str, list[int]] = {}
+        for i, tag in enumerate(tags):
+            self.kinds.setdefault(tag.kind, []).append(i)
+
+    def best(self, features_D: Tensor) -> list[tuple[Tag, float]]:
+        """The best tag of each kind with its probability among them, the surest one first."""
+        alike_W = self._words_WD @ features_D * self.clip.logit_scale
+        found = []
+        for places in self.kinds.values():
+            probabilities = torch.softmax(alike_W[places], 0)
+            at = int(probabilities.argmax())
+            found.append((self.tags[places[at]], float(probabilities[at])))
+        return sorted(found, key=lambda pair: -pair[1])
+
+
+def _label_some(
+    paths: Mapping[str, Path], ranked: _Ranked, wishes: Wishes, left_out: Counter[str], say: Callable[[str], None]
+) -> dict[str, str]:
+    opened = {}
+    for name, path in paths.items():
+        try:
+            picture = open_picture(path)
+        except Unreadable as error:
+            left_out[error.bin] += 1
+            say(f"{name}: {error}")
+            continue
+        opened[name] = picture.image
+        for note in picture.notes:
+            say(f"{name}: {note}")
+    if not opened:
+        return {}
+    features_ND = ranked.clip.of_pictures(list(opened.values()))
+    return {name: prompt_of(ranked.best(f), wishes) for name, f in zip(opened, features_ND, strict=True)}
+
+
+def prompt_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:
+    """The words for one picture: the prefix, then the sure tags in the order of their kinds' sureness.
+
+    Where none is sure enough the surest one is taken, since a picture without words teaches nothing.
+    """
+    sure = [tag for tag, probability in best if probability >= wishes.threshold] or [tag for tag, _ in best[:1]]
+    words = [tag.word(wishes.language) for tag in sure[: wishes.most_tags]]
+    words = [wishes.replaced.get(word, word) for word in words]
+    comma = "，" if wishes.language == "zh" else ", "
+    return comma.join(dict.fromkeys(word for word in [wishes.prefix, *words] if word))

@@ -1,0 +1,57 @@
+"""`label`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_scripts.cli.verbs import app, say, teller
+from lora_scripts.errors import UsageError
+from lora_scripts.messages import text
+
+
+@app.command(help=text("cli.label"))
+def label(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("cli.label_folder"))],
+    output: Annotated[Path | None, typer.Option(metavar="FILE.csv", help=text("cli.label_output"))] = None,
+    clip_model: Annotated[Path, typer.Option(metavar="DIR", help=text("cli.clip_model"))] = Path("models/tiny-clip"),
+    tags: Annotated[list[Path] | None, typer.Option(metavar="FILE", help=text("cli.label_tags"))] = None,
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help=text("cli.label_threshold"))] = 0.25,
+    most_tags: Annotated[int, typer.Option("--max-tags", min=1, help=text("cli.label_max_tags"))] = 8,
+    undesired: Annotated[str | None, typer.Option(metavar="TAG,TAG", help=text("cli.label_undesired"))] = None,
+    replace: Annotated[list[str] | None, typer.Option(metavar="OLD=NEW", help=text("cli.label_replace"))] = None,
+    prefix: Annotated[str, typer.Option(help=text("cli.label_prefix"))] = "",
+    chinese: Annotated[bool, typer.Option("--chinese", help=text("cli.label_chinese"))] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help=text("cli.label_overwrite"))] = False,
+    device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
+) -> None:
+    from lora_scripts.assemble.label import Wishes, label_folder
+
+    pairs = [word.partition("=") for word in replace or []]
+    if wrong := next(("".join(pair) for pair in pairs if not (pair[0].strip() and pair[1])), None):
+        raise UsageError("pictures.bad_replacement", where="--replace", word=wrong)
+    table = output or (folder if folder.is_dir() else folder.parent) / "metadata.csv"
+    done = label_folder(
+        folder,
+        table,
+        clip_model=clip_model,
+        tags_files=tags or [],
+        wishes=Wishes(
+            threshold=threshold,
+            most_tags=most_tags,
+            language="zh" if chinese else "en",
+            prefix=prefix.strip(),
+            undesired=frozenset(word.strip() for word in (undesired or "").split(",") if word.strip()),
+            replaced={old.strip(): new.strip() for old, _, new in pairs},
+        ),
+        overwrite=overwrite,
+        device=device,
+        say=teller(),
+    )
+    say(text("pictures.labelled", count=len(done.prompts), kept=done.kept, path=table))
+    if done.left_out:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in done.left_out.items())
+        say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))
+    say(text("pictures.sheet_at", path=done.sheet))

@@ -1,0 +1,1 @@
+"""Pictures: found, opened, their tags and captions."""

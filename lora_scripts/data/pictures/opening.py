@@ -1,0 +1,101 @@
+"""Pictures as they are seen: found in a folder, opened, turned upright, in RGB; or why not.
+
+Whatever a file does to Pillow becomes words. What is changed on the way (the first frame of several, a transparent
+ground, a turned camera) is noted.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lora_scripts.messages import text
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "MPO")  # MPO: JPEG of some phones, with a second picture behind the first
+MOST_PIXELS = 100_000_000
+SHORTEST_SIDE = 16
+
+
+class Unreadable(Exception):
+    """Why a picture is left out: the ``bin`` that it is counted in, and words."""
+
+    def __init__(self, bin: str, **values: object) -> None:
+        self.bin = bin
+        super().__init__(text(f"pictures.{bin}", **values))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An RGB picture, upright; ``notes`` say what was changed to make it so."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def find_pictures(root: Path) -> Iterator[Path]:
+    """The picture files below ``root`` in order of name, or ``root`` itself. Hidden files and links are passed over."""
+    if root.is_file():
+        yield root
+        return
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not path.is_symlink():
+                yield path
+
+
+def open_picture(path: Path) -> Picture:
+    """The picture in ``path``.
+
+    Raises:
+        Unreadable: It is none, is cut off, or too large or small to be of use.
+    """
+    notes: list[str] = []
+    try:
+        if path.stat().st_size == 0:
+            raise Unreadable("empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a bomb is refused by its size below
+            with Image.open(path, formats=FORMATS) as opened:
+                width, height = opened.size
+                if width * height > MOST_PIXELS:
+                    raise Unreadable("too_large", width=width, height=height, most=MOST_PIXELS // 1_000_000)
+                if min(width, height) < SHORTEST_SIDE:
+                    raise Unreadable("too_small", width=width, height=height, least=SHORTEST_SIDE)
+                frames = getattr(opened, "n_frames", 1)
+                if frames > 1 and opened.format != "MPO":
+                    notes.append(text("pictures.first_frame", count=frames))
+                opened.load()
+                upright = ImageOps.exif_transpose(opened)
+                if upright.size != opened.size or opened.getexif().get(0x0112, 1) != 1:
+                    notes.append(text("pictures.turned"))
+                return Picture(_rgb(upright, notes), tuple(notes))
+    except Unreadable:
+        raise
+    except UnidentifiedImageError as error:
+        raise Unreadable("no_picture") from error
+    except Exception as error:  # decoders raise whatever they come upon
+        raise Unreadable("broken", reason=" ".join(str(error).split())[:120] or type(error).__name__) from error
+
+
+def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    """In 8 bits RGB; a transparent ground becomes white."""
+    if image.mode.startswith(("I", "F")):
+        notes.append(text("pictures.deep"))
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    if "A" in image.getbands() or "transparency" in image.info:
+        alpha = image.convert("RGBA")
+        if alpha.getchannel("A").getextrema() != (255, 255):
+            notes.append(text("pictures.transparent"))
+        ground = Image.new("RGBA", alpha.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(ground, alpha)
+    elif image.mode == "CMYK":
+        notes.append(text("pictures.cmyk"))
+    return image.convert("RGB")

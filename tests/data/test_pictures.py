@@ -1,0 +1,183 @@
+"""Pictures opened, tags read, the table and its page written: broken and odd files of every kind."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from lora_scripts.data.pictures.contact_sheet import contact_sheet
+from lora_scripts.data.pictures.metadata import read_metadata, write_metadata
+from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
+from lora_scripts.data.pictures.tags import read_tags, vocabulary
+from lora_scripts.errors import DataError
+
+
+def saved(path: Path, mode: str = "RGB", size: tuple[int, int] = (40, 24), **options: Any) -> Path:
+    Image.effect_noise(size, 60).convert("L").convert(mode if mode != "I;16" else "L").save(path, **options)
+    return path
+
+
+def jpeg() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+BROKEN = {
+    "empty.png": b"",
+    "text.png": b"hello",
+    "svg.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "pickle.png": b"\x80\x04\x95",
+    "zip.jpg": b"PK\x03\x04" + b"\0" * 60,
+    "html.webp": b"<!doctype html><p>404",
+    "signature.png": b"\x89PNG\r\n\x1a\n",
+    "riff.webp": b"RIFF\x10\0\0\0WEBPVP8 ",
+    "head.bmp": b"BM" + b"\0" * 10,
+    "pdf.jpg": b"%PDF-1.4\n%%EOF",
+    "gif.png": b"GIF89a\x01\0\x01\0\0\0\0;",
+    **{f"cut{share}.jpg": jpeg()[: len(jpeg()) * share // 100] for share in (1, 5, 20, 50, 80)},
+    **{f"cut{share}.png": png()[: len(png()) * share // 100] for share in (1, 5, 20, 50, 80)},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_picture_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(Unreadable) as refused:
+        open_picture(tmp_path / name)
+    assert str(refused.value) and refused.value.bin in ("empty", "no_picture", "broken")
+
+
+def test_flipped_bytes_give_a_picture_or_words_and_never_another_error(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    for i in range(200):
+        data = bytearray(rng.choice((jpeg, png))())
+        for _ in range(rng.randint(1, 20)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        path = tmp_path / f"{i}.png"
+        path.write_bytes(data)
+        with contextlib.suppress(Unreadable):
+            assert open_picture(path).image.mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    if mode == "I;16":
+        Image.new("I;16", (32, 32), 65535 // 2).save(path)
+    else:
+        saved(path, mode)
+    picture = open_picture(path)
+    assert picture.image.mode == "RGB"
+    assert bool(picture.notes) == (mode in ("CMYK", "I;16"))
+    if mode == "I;16":
+        assert picture.image.getpixel((5, 5)) == (127, 127, 127)
+
+
+def test_a_transparent_ground_becomes_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (32, 32), (10, 20, 30, 0)).save(tmp_path / "a.png")
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.image.getpixel((3, 3)) == (255, 255, 255) and picture.notes
+
+
+def test_a_turned_camera_is_turned_back(tmp_path: Path) -> None:
+    image = Image.new("RGB", (60, 30), "red")
+    image.paste((0, 0, 255), (0, 0, 20, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera's right is up
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.image.size == (30, 60) and picture.notes
+    assert picture.image.getpixel((15, 5)) == (0, 0, 255)
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_that_is_said(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue", "green")]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    picture = open_picture(tmp_path / "a.webp")
+    assert picture.image.getpixel((4, 4)) == (255, 0, 0)
+    assert "3" in picture.notes[0]
+
+
+@pytest.mark.parametrize(("size", "why"), [((8, 300), "too_small"), ((12_000, 12_000), "too_large")])
+def test_what_is_too_small_or_huge_is_refused_before_it_is_decoded(
+    size: tuple[int, int], why: str, tmp_path: Path
+) -> None:
+    Image.new("1", size).save(tmp_path / "a.png")
+    with pytest.raises(Unreadable) as refused:
+        open_picture(tmp_path / "a.png")
+    assert refused.value.bin == why
+
+
+def test_pictures_are_found_below_and_links_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for name in ("z.PNG", "b/c/y.jpeg", "b/x.webp", "a.bmp", ".hidden/w.png", "b/.v.png", "notes.txt", "d.gif"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "link.png").symlink_to("/etc/hostname")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    assert found == ["a.bmp", "z.PNG", "b/x.webp", "b/c/y.jpeg"]
+
+
+def test_the_vocabulary_is_bilingual_and_asks_by_kind() -> None:
+    tags = vocabulary()
+    assert {tag.kind for tag in tags} == {"subject", "medium", "style", "lighting", "composition", "colour"}
+    assert len({tag.english for tag in tags}) == len(tags) > 150
+    assert all(any("\u4e00" <= c <= "\u9fff" for c in tag.chinese) for tag in tags)
+    dog = next(tag for tag in tags if tag.english == "a dog")
+    assert (dog.question, dog.word("zh"), dog.word("en")) == ("a photo of a dog", "狗", "a dog")
+
+
+def test_a_file_of_tags_extends_the_vocabulary_or_stands_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "tags.txt"
+    path.write_bytes("[茶具] a photo of {} on a table\na teapot = 茶壶\na dog = 小狗\ncha hai\n".encode("gb18030"))
+    more = vocabulary([path])
+    assert [(t.kind, t.english, t.chinese) for t in more[-2:]] == [
+        ("茶具", "a teapot", "茶壶"),
+        ("茶具", "cha hai", "cha hai"),
+    ]
+    assert [t.english for t in vocabulary(instead=path)] == ["a teapot", "a dog", "cha hai"]
+
+
+def test_every_wrong_line_of_a_tags_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refused:
+        read_tags("[style] a picture\n= 狗\n[x] {} and {}\na dog\n", "my.txt")
+    assert [p.where for p in refused.value.problems] == ["my.txt:1", "my.txt:2", "my.txt:3"]
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(DataError):
+        vocabulary([tmp_path / "empty.txt"])
+    with pytest.raises(DataError):
+        vocabulary([tmp_path / "missing.txt"])
+
+
+def test_the_table_comes_back_as_it_was_written_and_as_excel_saves_it(tmp_path: Path) -> None:
+    prompts = {"a.png": "一只狗, 照片", 'b "c".png': 'say "hi"\nnext', "d/e.jpg": ""}
+    write_metadata(tmp_path / "m.csv", prompts)
+    assert read_metadata(tmp_path / "m.csv") == prompts
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "m.csv").read_text(encoding="utf-8-sig"))))
+    assert [row["filename"] for row in rows] == list(prompts)
+    (tmp_path / "x.csv").write_bytes("Prompt,Filename,note\r\n狗,a.png,x\r\n".encode("gb18030"))
+    assert read_metadata(tmp_path / "x.csv") == {"a.png": "狗"}
+    (tmp_path / "y.csv").write_text("question,answer\n1,2\n")
+    with pytest.raises(DataError):
+        read_metadata(tmp_path / "y.csv")
+
+
+def test_nothing_of_a_name_or_prompt_is_read_as_html(tmp_path: Path) -> None:
+    name, prompt = '"><script>alert(1)</script>.png', "</textarea><script>alert(2)</script>"
+    page = contact_sheet(tmp_path / "pics", {name: prompt}, tmp_path / "<script>.csv")
+    assert page.count("<script>") == 1 and "alert(1)</script>.png" not in page
+    assert 'src="pics/%22%3E%3Cscript%3E' in page

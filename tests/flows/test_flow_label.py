@@ -1,0 +1,144 @@
+"""`label` through the real command: pictures in, metadata.csv and a page out."""
+
+from __future__ import annotations
+
+import csv
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from calling import command
+from PIL import Image
+from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIP = ROOT / "models" / "tiny-clip"
+PHOTOS = ROOT.parent / "shared" / "data" / "images_dreambooth" / "img"
+sys.path.insert(0, str(ROOT / "tools"))
+from tiny_shapes import Scene, draw, random_scene  # type: ignore[import-not-found]  # noqa: E402
+
+
+def rows(table: Path) -> dict[str, str]:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return {row["filename"]: row["prompt"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, one of them in a folder below."""
+    place = tmp_path / "pictures"
+    (place / "more").mkdir(parents=True)
+    draw(Scene("red", "circle")).save(place / "a.png")
+    draw(Scene("blue", "star", "black", "striped")).save(place / "b.png")
+    draw(Scene("green", "heart", "grey")).resize((200, 160)).save(place / "more" / "c.jpg")
+    return place
+
+
+def label(folder: Path, *more: str) -> dict[str, str]:
+    said = command("label", folder, "--clip-model", CLIP, "--device", "cpu", *more)
+    assert said.code == 0, said.words
+    return rows(folder / "metadata.csv")
+
+
+def test_of_held_out_shapes_and_colours_95_percent_are_named_right(tmp_path: Path) -> None:
+    rng = random.Random(77)  # training drew from the seeds 0 to 20
+    scenes = {f"{i:03}.png": random_scene(rng) for i in range(300)}
+    for name, scene in scenes.items():
+        draw(scene).save(tmp_path / name)
+    found = {name: set(prompt.split(", ")) for name, prompt in label(tmp_path).items()}
+    for attribute in ("shape", "colour", "style"):
+        right = sum(getattr(scene, attribute) in found[name] for name, scene in scenes.items())
+        assert right / len(scenes) >= 0.95, (attribute, right)
+
+
+def test_each_picture_gets_a_line_and_a_place_on_the_page(folder: Path) -> None:
+    found = label(folder)
+    assert list(found) == ["a.png", "b.png", "more/c.jpg"]
+    assert {"red", "circle"} <= set(found["a.png"].split(", "))
+    page = (folder / "metadata.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 3 and 'src="more/c.jpg"' in page and found["b.png"] in page
+
+
+def test_a_line_that_is_there_is_kept_until_it_is_to_be_overwritten(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("filename,prompt\na.png,my own words\ngone.png,a lost one\n", encoding="utf-8")
+    said = command("label", folder, "--clip-model", CLIP)
+    kept = rows(folder / "metadata.csv")
+    assert kept["a.png"] == "my own words" and kept["gone.png"] == "a lost one" and kept["b.png"]
+    assert "gone.png" in said.err and "1 of them as before" in said.out
+    anew = label(folder, "--overwrite")
+    assert "red" in anew["a.png"] and "gone.png" not in anew
+
+
+def test_words_are_prefixed_replaced_left_out_and_counted(folder: Path) -> None:
+    found = label(folder, "--prefix", "hatchstyle", "--replace", "circle=disc", "--undesired", "flat,white background")
+    assert found["a.png"].startswith("hatchstyle, ") and "disc" in found["a.png"] and "circle" not in found["a.png"]
+    assert "flat" not in found["a.png"] and "white background" not in found["a.png"]
+    assert len(label(folder, "--overwrite", "--max-tags", "1")["a.png"].split(", ")) == 1
+    assert set(label(folder, "--overwrite", "--chinese")["a.png"].split("，")) >= {"红色", "圆形"}
+
+
+def test_more_tags_come_from_a_file(folder: Path) -> None:
+    more = folder / "more.txt"
+    more.write_text("[season] {}\na striped star = 条纹星\na red circle = 红圆\n", encoding="utf-8")
+    assert "a red circle" in label(folder, "--tags", str(more))["a.png"].split(", ")
+
+
+def test_broken_pictures_are_told_and_the_others_labelled(folder: Path) -> None:
+    whole = (folder / "more" / "c.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    said = command("label", folder, "--clip-model", CLIP)
+    assert said.code == 0 and set(rows(folder / "metadata.csv")) == {"a.png", "b.png", "more/c.jpg"}
+    assert "cut.jpg: the picture is broken" in said.err and "empty.png: the file is empty" in said.err
+    assert "2 left out: broken 1, empty 1" in said.out
+
+
+def test_the_script_of_the_checkout_does_the_same(folder: Path) -> None:
+    script = [sys.executable, "tools/auto_label.py", "--input", str(folder), "--output", str(folder / "own.csv")]
+    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rows(folder / "own.csv") == label(folder)
+
+
+def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path) -> None:
+    processor = CLIPProcessor.from_pretrained(CLIP)
+    other = tmp_path / "other"
+    torch.manual_seed(3)
+    config = CLIPConfig.from_pretrained(CLIP)
+    CLIPModel(config).save_pretrained(other)
+    processor.save_pretrained(other)
+    said = command("label", folder, "--clip-model", other)
+    assert said.code == 0 and all(rows(folder / "metadata.csv").values())
+    weights = torch.zeros(2)
+    (other / "model.safetensors").unlink()
+    torch.save(weights, other / "pytorch_model.bin")
+    assert command("label", folder, "--clip-model", other, "--overwrite").code == 2
+    assert command("label", folder, "--clip-model", ROOT / "models" / "tiny-zh", "--overwrite").code == 2
+    assert command("label", folder, "--clip-model", tmp_path / "nothing", "--overwrite").code == 2
+
+
+def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"hello")
+    assert command("label", tmp_path / "missing", "--clip-model", CLIP).code == 2
+    assert command("label", tmp_path / "none", "--clip-model", CLIP).code == 3
+    assert command("label", tmp_path / "bad", "--clip-model", CLIP).code == 3
+    assert command("label", folder, "--clip-model", CLIP, "--replace", "circle").code == 2
+    assert command("label", folder, "--clip-model", CLIP, "--threshold", "2").code == 2
+    (folder / "metadata.csv").write_text("question,answer\n1,2\n", encoding="utf-8")
+    assert command("label", folder, "--clip-model", CLIP).code == 3
+    assert not (folder / "metadata.html").exists()
+
+
+def test_real_photos_get_words(tmp_path: Path) -> None:
+    if not PHOTOS.is_dir():
+        pytest.skip("../shared/data/images_dreambooth is not here")
+    names = sorted(path.name for path in PHOTOS.iterdir())[:12]
+    for name in names:
+        Image.open(PHOTOS / name).save(tmp_path / name)
+    found = label(tmp_path)
+    assert sorted(found) == names and all(found.values())
