@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_scripts.assemble.pictures import check_pictures
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.clean import clean
 from lora_scripts.data.findings import Finder
 from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.pictures.reading import is_picture_folder
 from lora_scripts.data.pii.desensitize import desensitize_records, desensitize_text
 from lora_scripts.data.pii.find import DEFAULT_TYPES
 from lora_scripts.data.reading.formats import iter_drafts, nothing_left
@@ -225,6 +227,9 @@ def check_paths(paths: Sequence[Path]) -> Ledger:
     """
     whole = Ledger()
     for path in paths:
+        if is_picture_folder(path):
+            whole.absorb(check_pictures(path))
+            continue
         survey = survey_of(path)
         for _ in survey.records():
             pass

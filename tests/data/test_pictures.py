@@ -58,7 +58,8 @@ def test_a_broken_picture_is_refused_in_words(name: str, tmp_path: Path) -> None
     (tmp_path / name).write_bytes(BROKEN[name])
     with pytest.raises(Unreadable) as refused:
         open_picture(tmp_path / name)
-    assert str(refused.value) and refused.value.bin in ("empty", "no_picture", "broken")
+    cut = name.startswith(("cut", "signature", "riff", "head"))
+    assert str(refused.value) and refused.value.bin in (("broken", "no_picture") if cut else ("empty", "no_picture"))
 
 
 def test_flipped_bytes_give_a_picture_or_words_and_never_another_error(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lora_scripts.messages import text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "MPO")  # MPO: JPEG of some phones, with a second picture behind the first
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+SECOND_BEHIND = "MPO"  # JPEG of some phones, with a second picture behind the first
 MOST_PIXELS = 100_000_000
 SHORTEST_SIDE = 16
 
@@ -70,7 +71,7 @@ def open_picture(path: Path) -> Picture:
                 if min(width, height) < SHORTEST_SIDE:
                     raise Unreadable("too_small", width=width, height=height, least=SHORTEST_SIDE)
                 frames = getattr(opened, "n_frames", 1)
-                if frames > 1 and opened.format != "MPO":
+                if frames > 1 and opened.format != SECOND_BEHIND:
                     notes.append(text("pictures.first_frame", count=frames))
                 opened.load()
                 upright = ImageOps.exif_transpose(opened)

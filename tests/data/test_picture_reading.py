@@ -1,0 +1,210 @@
+"""Picture records: captions from tables, from files beside the pictures, from names; every line and picture counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+
+from lora_scripts.assemble.pictures import held_out
+from lora_scripts.assemble.survey import check_paths
+from lora_scripts.data.ledger import Ledger
+from lora_scripts.data.pictures.looks import findings_of, look_at
+from lora_scripts.data.pictures.reading import PictureRecord, is_picture_folder, read_pictures
+from lora_scripts.errors import DataError
+
+
+def noise(path: Path, seed: int = 0, size: tuple[int, int] = (320, 280)) -> Path:
+    """A sharp picture that resembles no other one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.effect_noise((16, 14), 90).resize(size, Image.Resampling.NEAREST).convert("RGB")
+    image.putpixel((0, 0), (seed % 256, 1, 2))
+    image.save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i, name in enumerate(("a.png", "b.jpg", "sub/c.webp")):
+        noise(tmp_path / "pics" / name, i)
+    return tmp_path / "pics"
+
+
+def captions(folder: Path, table: Path | None = None) -> tuple[dict[str, str], Ledger]:
+    ledger = Ledger()
+    records = read_pictures(folder, ledger, table)
+    ledger.check_sum()
+    return {r.path.relative_to(folder).as_posix(): r.caption for r in records}, ledger
+
+
+WHOLE = {"a.png": "a red dog", "b.jpg": "one, two", "sub/c.webp": "三"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", "filename,prompt\na.png,a red dog\nb.jpg,\"one, two\"\nsub/c.webp,三\n"),
+        ("metadata.csv", "a.png,a red dog\nb.jpg,one, two\nsub/c.webp,三\n"),
+        ("metadata.csv", "\ufefffile_name;text\r\na.png;a red dog\r\nb.jpg;one, two\r\nsub\\c.webp;三\r\n"),
+        ("metadata.csv", "描述,文件名\na red dog,a.png\n\"one, two\",./b.jpg\n三,sub/c.webp\n"),
+        ("metadata.csv", "id,Image,Caption\n1,a,a red dog\n2,b,\"one,  two\"\n3,sub/c,三\n"),
+        ("metadata.tsv", "a.png\ta red dog\nb.jpg\tone, two\n\nsub/c.webp\t三\n"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": "a red dog"}\n{"file_name": "b.jpg", "text": "one, two"}\n'
+                           '{"text": "三", "file_name": "sub/c.webp"}\n'),
+    ],
+)  # fmt: skip
+def test_a_table_says_what_each_picture_shows(name: str, content: str, folder: Path) -> None:
+    (folder / name).write_text(content, encoding="utf-8")
+    found, ledger = captions(folder)
+    assert found == WHOLE and ledger.read == 3 and not ledger.bins
+
+
+def test_a_table_of_excel_in_gb18030_is_read(folder: Path) -> None:
+    (folder / "metadata.csv").write_bytes("文件名,描述\r\na.png,一只红色的狗\r\n".encode("gb18030"))
+    assert captions(folder)[0]["a.png"] == "一只红色的狗"
+
+
+def test_a_text_file_beside_a_picture_says_it(folder: Path) -> None:
+    (folder / "a.txt").write_text("a red\n dog \n", encoding="utf-8")
+    (folder / "b.caption").write_bytes("一只狗".encode("gb18030"))
+    (folder / "sub" / "c.txt").write_text("  \n")
+    found, ledger = captions(folder)
+    assert found == {"a.png": "a red dog", "b.jpg": "一只狗", "sub/c.webp": "c"}
+    assert [f.kind for f in ledger.findings if f.severity == "warning"] == ["caption_from_name"]
+
+
+def test_without_words_the_name_is_the_caption_and_that_is_said(folder: Path) -> None:
+    noise(folder / "red_dog-01.png", 9)
+    found, ledger = captions(folder)
+    assert found["red_dog-01.png"] == "red dog 01"
+    (told,) = [f for f in ledger.findings if f.kind == "caption_from_name"]
+    assert "4" in told.text and "label" in told.fix
+
+
+BAD_LINES = {
+    "../out.png": "line_outside", "/etc/passwd": "line_outside", "C:\\x.png": "line_outside",
+    "c:/x.png": "line_outside",
+    "sub/../../x.png": "line_outside", "..\\x.png": "line_outside", "": "line_unnamed", "  ": "line_unnamed",
+    "missing.png": "line_without_picture", "sub": "line_without_picture", "c.webp": "line_without_picture",
+    "A.PNG": "line_without_picture", "a.png/": "line_without_picture", "a.png\0": "line_without_picture",
+    "http://x/a.png": "line_without_picture", "a.jpg": "line_without_picture", "*.png": "line_without_picture",
+    "~/a.png": "line_without_picture", "$HOME/a.png": "line_without_picture", "a.png": "line_again",
+    "./a.png": "line_again",
+    "a": "line_again", "x" * 5000: "line_without_picture", "\u202ea.png": "line_without_picture",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_a_line_that_names_no_picture_of_the_folder_is_counted_with_the_reason(name: str, folder: Path) -> None:
+    (folder / "metadata.csv").write_text(f'filename,prompt\na.png,first\n"{name}",second\n', encoding="utf-8")
+    found, ledger = captions(folder)
+    assert found["a.png"] == "first" and "second" not in found.values()
+    assert ledger.reasons() == {BAD_LINES[name]: 1} and ledger.read == 4
+    assert ledger.left_out[0].source == "metadata.csv:3"
+
+
+BAD_TABLES = {
+    "no heads": ("metadata.csv", b"x,y\n1,2\n"),
+    "one column": ("metadata.csv", b"a.png\nb.jpg\n"),
+    "heads without a file": ("metadata.csv", b"prompt,note\nx,y\n"),
+    "heads without a caption": ("metadata.csv", b"filename,class\na.png,dog\n"),
+    "binary": ("metadata.csv", b"\x89PNG\r\n\x1a\n\0\0"),
+    "zip": ("metadata.csv", b"PK\x03\x04" + b"\0" * 40),
+    "no json": ("metadata.jsonl", b"a.png, dog\n"),
+    "a list": ("metadata.jsonl", b'["a.png", "dog"]\n'),
+    "a number": ("metadata.jsonl", b"3\n"),
+    "cut": ("metadata.jsonl", b'{"file_name": "a.png", "te'),
+    "no caption": ("metadata.jsonl", b'{"file_name": "a.png", "class": "dog"}\n'),
+    "caption no text": ("metadata.jsonl", b'{"file_name": "a.png", "text": ["dog"]}\n'),
+    "deep": ("metadata.jsonl", b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_table_that_cannot_be_understood_stops_with_its_place(case: str, folder: Path) -> None:
+    name, content = BAD_TABLES[case]
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        captions(folder)
+    assert name in refused.value.problems[0].where and refused.value.problems[0].fix
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=120), st.text(max_size=120).map(str.encode)))
+def test_whatever_a_table_holds_the_account_adds_up_or_words_say_why(folder: Path, content: bytes) -> None:
+    (folder / "metadata.csv").write_bytes(content)
+    try:
+        found, _ = captions(folder)
+    except DataError as refused:
+        assert str(refused)  # noqa: PT017
+    else:
+        assert set(found) == set(WHOLE)
+
+
+def test_broken_pictures_and_other_kinds_are_counted_by_reason(folder: Path) -> None:
+    whole = (folder / "b.jpg").read_bytes()
+    for name, data in {
+        "cut.jpg": whole[:-4000],
+        "e.png": b"",
+        "t.png": b"x",
+        "v.svg": b"<svg/>",
+        "g.gif": b"GIF89a",
+    }.items():
+        (folder / name).write_bytes(data)
+    found, ledger = captions(folder)
+    assert set(found) == set(WHOLE)
+    reasons = {"picture_broken": 1, "picture_empty": 1, "picture_no_picture": 1, "picture_other_kind": 2}
+    assert ledger.reasons() == reasons and ledger.read == 8
+
+
+def test_a_folder_of_broken_pictures_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"x")
+    with pytest.raises(DataError):
+        captions(tmp_path)
+
+
+def test_blurred_tiny_and_like_pictures_are_told(tmp_path: Path) -> None:
+    noise(tmp_path / "a.png")
+    image = Image.open(tmp_path / "a.png")
+    image.filter(ImageFilter.GaussianBlur(12)).save(tmp_path / "blurred.png")
+    image.resize((300, 262)).save(tmp_path / "again.jpg", quality=70)
+    noise(tmp_path / "tiny.png", 5, (64, 56))
+    names = ("a.png", "blurred.png", "again.jpg", "tiny.png")
+    found = findings_of([(n, look_at(Image.open(tmp_path / n).convert("RGB"))) for n in names])
+    told = {(f.kind, f.where) for f in found}
+    assert {("picture_blurred", "blurred.png"), ("picture_tiny", "tiny.png"), ("picture_alike", "again.jpg")} <= told
+    assert ("picture_alike", "tiny.png") not in told and not any(f.where == "a.png" for f in found)
+
+
+def test_pictures_with_their_words_are_a_picture_folder_and_text_with_pictures_is_not(folder: Path) -> None:
+    assert is_picture_folder(folder)
+    (folder / "metadata.csv").write_text("a.png,x\n")
+    (folder / "a.txt").write_text("x")
+    assert is_picture_folder(folder)
+    (folder / "train.txt").write_text("用户：x\n律师：y\n")
+    assert not is_picture_folder(folder)
+    assert not is_picture_folder(folder / "a.png") and not is_picture_folder(folder / "missing")
+
+
+def test_check_accounts_for_a_folder_of_pictures(folder: Path) -> None:
+    for i in range(7):
+        noise(folder / f"more{i}.png", 20 + i)
+    (folder / "x.png").write_bytes(b"x")
+    ledger = check_paths([folder])
+    assert (ledger.read, ledger.trained, ledger.validation, ledger.reasons()) == (11, 9, 1, {"picture_no_picture": 1})
+
+
+def test_which_pictures_validate_depends_on_seed_and_content_not_on_order_or_names(folder: Path) -> None:
+    for i in range(30):
+        noise(folder / f"more{i:02}.png", 20 + i)
+    records = read_pictures(folder, Ledger())
+
+    def chosen(some: list[PictureRecord], seed: int) -> set[str]:
+        return {some[i].digest for i in held_out(some, 0.3, seed)}
+
+    assert len(chosen(records, 1)) == 10
+    assert chosen(records, 1) == chosen(records[::-1], 1) != chosen(records, 2)
+    assert not held_out(records[:1], 0.9, 0)
