@@ -28,6 +28,7 @@ def label(
     device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
 ) -> None:
     from lora_scripts.assemble.label import Wishes, label_folder
+    from lora_scripts.data.report_page import reason_words
 
     pairs = [word.partition("=") for word in replace or []]
     if wrong := next(("".join(pair) for pair in pairs if not (pair[0].strip() and pair[1])), None):
@@ -52,6 +53,6 @@ def label(
     )
     say(text("pictures.labelled", count=len(done.prompts), kept=done.kept, path=table))
     if done.left_out:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in done.left_out.items())
+        reasons = ", ".join(f"{reason_words(reason)} {count}" for reason, count in done.left_out.items())
         say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))
     say(text("pictures.sheet_at", path=done.sheet))

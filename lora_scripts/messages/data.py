@@ -382,4 +382,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "severity.info": ("note", "提示"),
     "severity.warning": ("warning", "警告"),
     "severity.danger": ("danger", "危险"),
+    "reason.picture_empty": ("empty picture files", "空的图片文件"),
+    "reason.no_picture": ("no pictures, whatever their names say", "名为图片而不是图片"),
+    "reason.picture_broken": ("broken pictures", "损坏的图片"),
+    "reason.picture_too_large": ("pictures of too many pixels", "像素过多的图片"),
+    "reason.picture_too_small": ("pictures too small to show anything", "过小的图片"),
+    "reason.line_outside": ("lines that name a file outside of the folder", "指向文件夹之外的行"),
+    "reason.line_unnamed": ("lines that name no picture", "没有写图片名的行"),
+    "reason.line_without_picture": ("lines whose picture is not there", "图片不存在的行"),
+    "reason.line_again": ("second lines for one picture", "同一图片的重复行"),
 }

@@ -1,14 +1,14 @@
 """Texts about pictures."""
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "empty": ("the file is empty", "文件是空的"),
+    "picture_empty": ("the file is empty", "文件是空的"),
     "no_picture": ("no PNG, JPEG, WEBP or BMP picture", "不是 PNG、JPEG、WEBP 或 BMP 图片"),
-    "broken": ("the picture is broken: {reason}", "图片已损坏：{reason}"),
-    "too_large": (
+    "picture_broken": ("the picture is broken: {reason}", "图片已损坏：{reason}"),
+    "picture_too_large": (
         "{width} × {height} is more than {most} million pixels",
         "{width} × {height} 超过 {most} 百万像素",
     ),
-    "too_small": (
+    "picture_too_small": (
         "{width} × {height} is too small, {least} pixels a side is the least",
         "{width} × {height} 太小，每边至少 {least} 像素",
     ),
@@ -72,7 +72,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "修改有误的描述，保存后替换 {name}。",
     ),
     "sheet_save": ("save {name}", "保存 {name}"),
-    "other_kind": ("{kind} is not read", "不读取 {kind} 文件"),
+    "picture_other_kind": ("{kind} is not read", "不读取 {kind} 文件"),
     "lines": ("{count} lines", "{count} 行"),
     "line_outside": ("{name} lies outside of the folder", "{name} 在文件夹之外"),
     "line_unnamed": ("the line names no picture", "该行没有图片文件名"),

@@ -77,17 +77,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "pii.amount": ("amount of money", "金额"),
     "pii.name": ("person's name", "姓名"),
     "pii.address": ("postal address", "地址"),
-    "reason.picture_empty": ("empty picture files", "空的图片文件"),
-    "reason.picture_no_picture": ("no pictures, whatever their names say", "名为图片而不是图片"),
-    "reason.picture_broken": ("broken pictures", "损坏的图片"),
-    "reason.picture_too_large": ("pictures of too many pixels", "像素过多的图片"),
-    "reason.picture_too_small": ("pictures too small to show anything", "过小的图片"),
     "reason.picture_other_kind": (
         "pictures of another kind than PNG, JPEG, WEBP, BMP",
         "PNG、JPEG、WEBP、BMP 以外的图片",
     ),
-    "reason.line_outside": ("lines that name a file outside of the folder", "指向文件夹之外的行"),
-    "reason.line_unnamed": ("lines that name no picture", "没有写图片名的行"),
-    "reason.line_without_picture": ("lines whose picture is not there", "图片不存在的行"),
-    "reason.line_again": ("second lines for one picture", "同一图片的重复行"),
 }

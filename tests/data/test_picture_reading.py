@@ -156,7 +156,7 @@ def test_broken_pictures_and_other_kinds_are_counted_by_reason(folder: Path) -> 
         (folder / name).write_bytes(data)
     found, ledger = captions(folder)
     assert set(found) == set(WHOLE)
-    reasons = {"picture_broken": 1, "picture_empty": 1, "picture_no_picture": 1, "picture_other_kind": 2}
+    reasons = {"picture_broken": 1, "picture_empty": 1, "no_picture": 1, "picture_other_kind": 2}
     assert ledger.reasons() == reasons and ledger.read == 8
 
 
@@ -194,7 +194,7 @@ def test_check_accounts_for_a_folder_of_pictures(folder: Path) -> None:
         noise(folder / f"more{i}.png", 20 + i)
     (folder / "x.png").write_bytes(b"x")
     ledger = check_paths([folder])
-    assert (ledger.read, ledger.trained, ledger.validation, ledger.reasons()) == (11, 9, 1, {"picture_no_picture": 1})
+    assert (ledger.read, ledger.trained, ledger.validation, ledger.reasons()) == (11, 9, 1, {"no_picture": 1})
 
 
 def test_which_pictures_validate_depends_on_seed_and_content_not_on_order_or_names(folder: Path) -> None:

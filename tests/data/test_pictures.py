@@ -59,7 +59,9 @@ def test_a_broken_picture_is_refused_in_words(name: str, tmp_path: Path) -> None
     with pytest.raises(Unreadable) as refused:
         open_picture(tmp_path / name)
     cut = name.startswith(("cut", "signature", "riff", "head"))
-    assert str(refused.value) and refused.value.bin in (("broken", "no_picture") if cut else ("empty", "no_picture"))
+    assert str(refused.value) and refused.value.bin in (
+        ("picture_broken", "no_picture") if cut else ("picture_empty", "no_picture")
+    )
 
 
 def test_flipped_bytes_give_a_picture_or_words_and_never_another_error(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_of_an_animation_the_first_frame_is_taken_and_that_is_said(tmp_path: Pat
     assert "3" in picture.notes[0]
 
 
-@pytest.mark.parametrize(("size", "why"), [((8, 300), "too_small"), ((12_000, 12_000), "too_large")])
+@pytest.mark.parametrize(("size", "why"), [((8, 300), "picture_too_small"), ((12_000, 12_000), "picture_too_large")])
 def test_what_is_too_small_or_huge_is_refused_before_it_is_decoded(
     size: tuple[int, int], why: str, tmp_path: Path
 ) -> None:

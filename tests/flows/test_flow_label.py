@@ -93,7 +93,7 @@ def test_broken_pictures_are_told_and_the_others_labelled(folder: Path) -> None:
     said = command("label", folder, "--clip-model", CLIP)
     assert said.code == 0 and set(rows(folder / "metadata.csv")) == {"a.png", "b.png", "more/c.jpg"}
     assert "cut.jpg: the picture is broken" in said.err and "empty.png: the file is empty" in said.err
-    assert "2 left out: broken 1, empty 1" in said.out
+    assert "2 left out: broken pictures 1, empty picture files 1" in said.out
 
 
 def test_the_script_of_the_checkout_does_the_same(folder: Path) -> None:

@@ -56,6 +56,7 @@ def findings_of(looks: Sequence[tuple[str, Looks]]) -> list[Finding]:
         apart = np.bitwise_count(bits[:i] ^ bits[i])
         near = np.flatnonzero(apart <= ALIKE)
         if near.size:
-            said = text("pictures.alike", other=looks[int(near[0])][0], bits=int(apart[near[0]]))
-            found.append(Finding("warning", "picture_alike", name, said, fix_for("pictures.alike")))
+            key = "pictures.alike"
+            said = text(key, other=looks[int(near[0])][0], bits=int(apart[near[0]]))
+            found.append(Finding("warning", "picture_alike", name, said, fix_for(key)))
     return found

@@ -61,15 +61,15 @@ def open_picture(path: Path) -> Picture:
     notes: list[str] = []
     try:
         if path.stat().st_size == 0:
-            raise Unreadable("empty")
+            raise Unreadable("picture_empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a bomb is refused by its size below
             with Image.open(path, formats=FORMATS) as opened:
                 width, height = opened.size
                 if width * height > MOST_PIXELS:
-                    raise Unreadable("too_large", width=width, height=height, most=MOST_PIXELS // 1_000_000)
+                    raise Unreadable("picture_too_large", width=width, height=height, most=MOST_PIXELS // 1_000_000)
                 if min(width, height) < SHORTEST_SIDE:
-                    raise Unreadable("too_small", width=width, height=height, least=SHORTEST_SIDE)
+                    raise Unreadable("picture_too_small", width=width, height=height, least=SHORTEST_SIDE)
                 frames = getattr(opened, "n_frames", 1)
                 if frames > 1 and opened.format != SECOND_BEHIND:
                     notes.append(text("pictures.first_frame", count=frames))
@@ -83,7 +83,7 @@ def open_picture(path: Path) -> Picture:
     except UnidentifiedImageError as error:
         raise Unreadable("no_picture") from error
     except Exception as error:  # decoders raise whatever they come upon
-        raise Unreadable("broken", reason=" ".join(str(error).split())[:120] or type(error).__name__) from error
+        raise Unreadable("picture_broken", reason=" ".join(str(error).split())[:120] or type(error).__name__) from error
 
 
 def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:

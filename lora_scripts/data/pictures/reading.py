@@ -79,10 +79,10 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
         ledger.read += 1
         try:
             if path.suffix.lower() in OTHER_KINDS:
-                raise Unreadable("other_kind", kind=path.suffix)
+                raise Unreadable("picture_other_kind", kind=path.suffix)
             picture = open_picture(path)
         except Unreadable as error:
-            ledger.leave_out(name, f"picture_{error.bin}", str(error))
+            ledger.leave_out(name, error.bin, str(error))
             continue
         for note in picture.notes:
             ledger.findings.append(Finding("info", "picture_changed", name, note))
