@@ -60,7 +60,7 @@ def label_folder(
     """Rank the tags for every picture below ``root`` that has no line in ``output`` yet, and write both files.
 
     Raises:
-        UsageError: ``root`` is not there.
+        UsageError: ``root`` is not there, or every tag is undesired.
         DataError: No picture can be read, or a tags or metadata file cannot.
         ModelError: The CLIP model cannot be used.
     """
@@ -73,6 +73,8 @@ def label_folder(
         for tag in vocabulary(tags_files, instead=own if own.is_file() else None)
         if not {tag.english, tag.chinese} & wishes.undesired
     ]
+    if not tags:
+        raise UsageError("pictures.all_undesired", where="--undesired")
     known = read_metadata(output) if output.is_file() and not overwrite else {}
     folder = root if root.is_dir() else root.parent
     paths = {path.relative_to(folder).as_posix(): path for path in find_pictures(root)}
@@ -86,11 +88,16 @@ def label_folder(
     left_out: Counter[str] = Counter()
     if wanted:
         clip = load_clip(clip_model, place)
+        if own.is_file():
+            say(text("pictures.few_words", folder=clip_model, count=len(tags), file=own))
         ranked = _Ranked(clip, tags)
+        unsure: list[str] = []
         for i in range(0, len(wanted), PICTURES_AT_ONCE):
             names = wanted[i : i + PICTURES_AT_ONCE]
-            found |= _label_some({name: paths[name] for name in names}, ranked, wishes, left_out, say)
+            found |= _label_some({name: paths[name] for name in names}, ranked, wishes, left_out, unsure, say)
             say(text("pictures.progress", done=min(i + PICTURES_AT_ONCE, len(wanted)), count=len(wanted)))
+        if unsure:
+            say(text("pictures.unsure", count=len(unsure), first=unsure[0], threshold=wishes.threshold))
     prompts = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
     gone = {name: prompt for name, prompt in known.items() if name not in paths}  # a line is the user's work
     if gone:
@@ -126,8 +133,14 @@ class _Ranked:
 
 
 def _label_some(
-    paths: Mapping[str, Path], ranked: _Ranked, wishes: Wishes, left_out: Counter[str], say: Callable[[str], None]
+    paths: Mapping[str, Path],
+    ranked: _Ranked,
+    wishes: Wishes,
+    left_out: Counter[str],
+    unsure: list[str],
+    say: Callable[[str], None],
 ) -> dict[str, str]:
+    """The prompts of those that can be read; ``left_out`` and ``unsure`` grow by the others and the doubtful ones."""
     opened = {}
     for name, path in paths.items():
         try:
@@ -142,7 +155,9 @@ def _label_some(
     if not opened:
         return {}
     features_ND = ranked.clip.of_pictures(list(opened.values()))
-    return {name: prompt_of(ranked.best(f), wishes) for name, f in zip(opened, features_ND, strict=True)}
+    best = {name: ranked.best(features_D) for name, features_D in zip(opened, features_ND, strict=True)}
+    unsure += [name for name, tags in best.items() if tags[0][1] < wishes.threshold]
+    return {name: prompt_of(tags, wishes) for name, tags in best.items()}
 
 
 def prompt_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:

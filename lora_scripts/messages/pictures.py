@@ -55,6 +55,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "clip_unreadable.fix": ("is the download complete?", "请检查下载是否完整"),
     "bad_replacement": ("“{word}” is no replacement", "“{word}” 不是替换规则"),
     "bad_replacement.fix": ("write OLD=NEW", "请写成 旧词=新词"),
+    "all_undesired": ("no tag is left to give", "没有可用的标签"),
+    "all_undesired.fix": ("leave some out of --undesired", "请减少 --undesired 中的标签"),
+    "few_words": (
+        "{folder} knows {count} words only ({file}); for other pictures name a CLIP that knows them by --clip-model",
+        "{folder} 只认识 {count} 个词（{file}）；其他图片请用 --clip-model 指定认识它们的 CLIP",
+    ),
+    "unsure": (
+        "no tag of {count} pictures reaches {threshold}; the likeliest one was taken: {first}",
+        "{count} 张图片没有标签达到 {threshold}，取了最可能的一个：{first}",
+    ),
     "progress": ("{done} of {count} pictures", "{done} / {count} 张图片"),
     "lines_without_picture": (
         "{count} lines name pictures that are not there and stay as they are: {first}",

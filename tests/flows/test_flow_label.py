@@ -80,6 +80,13 @@ def test_words_are_prefixed_replaced_left_out_and_counted(folder: Path) -> None:
     assert set(label(folder, "--overwrite", "--chinese")["a.png"].split("，")) >= {"红色", "圆形"}
 
 
+def test_what_a_clip_does_not_know_is_said(folder: Path) -> None:
+    said = command("label", folder, "--clip-model", CLIP, "--threshold", "0.999999")
+    assert "knows 24 words only" in said.err and "--clip-model" in said.err
+    assert "reaches 0.999999; the likeliest one was taken" in said.err
+    assert all(len(prompt.split(", ")) == 1 for prompt in rows(folder / "metadata.csv").values())
+
+
 def test_more_tags_come_from_a_file(folder: Path) -> None:
     more = folder / "more.txt"
     more.write_text("[season] {}\na striped star = 条纹星\na red circle = 红圆\n", encoding="utf-8")
@@ -129,6 +136,8 @@ def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
     assert command("label", tmp_path / "bad", "--clip-model", CLIP).code == 3
     assert command("label", folder, "--clip-model", CLIP, "--replace", "circle").code == 2
     assert command("label", folder, "--clip-model", CLIP, "--threshold", "2").code == 2
+    words = [line.partition(" = ")[0] for line in (CLIP / "tags.txt").read_text(encoding="utf-8").splitlines()]
+    assert command("label", folder, "--clip-model", CLIP, "--undesired", ",".join(words)).code == 2
     (folder / "metadata.csv").write_text("question,answer\n1,2\n", encoding="utf-8")
     assert command("label", folder, "--clip-model", CLIP).code == 3
     assert not (folder / "metadata.html").exists()
