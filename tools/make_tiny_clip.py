@@ -3,8 +3,9 @@
     python tools/make_tiny_clip.py [--output models/tiny-clip] [--steps 3500]
 
 Pictures come from ``tiny_shapes.py``. A caption names some of what is in a picture, so a batch holds several pictures
-that it fits: the contrastive loss (Radford et al. 2021) takes them all as right. 18 minutes on two cores; 99 % of held-out
-shapes are named right then. The tokenizer's order of equal merges is left to its trainer, so no two runs are quite alike.
+that it fits: the contrastive loss (Radford et al. 2021) takes them all as right. It takes 18 minutes on two cores, and
+99 % of held-out shapes are named right then. The tokenizer's order of equal merges is its trainer's, so no two runs are
+quite alike.
 """
 
 from __future__ import annotations
