@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lora_scripts.data.pictures.contact_sheet import contact_sheet
-from lora_scripts.data.pictures.metadata import read_metadata, write_metadata
+from lora_scripts.data.pictures.metadata import Line, matched, read_table, write_table
 from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
 from lora_scripts.data.pictures.tags import Tag, vocabulary
 from lora_scripts.errors import DataError, UsageError
@@ -26,7 +26,7 @@ PICTURES_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a prompt is made of. ``threshold`` is the least probability of a tag among those of its kind."""
+    """What a caption is made of. ``threshold`` is the least probability of a tag among those of its kind."""
 
     threshold: float = 0.25
     most_tags: int = 8
@@ -38,9 +38,9 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What was written: prompts by file name, those kept from before, and why pictures were left out."""
+    """What was written: captions by file name, those kept from before, and why pictures were left out."""
 
-    prompts: dict[str, str]
+    captions: dict[str, str]
     kept: int
     left_out: dict[str, int]
     sheet: Path
@@ -60,12 +60,14 @@ def label_folder(
     """Rank the tags for every picture below ``root`` that has no line in ``output`` yet, and write both files.
 
     Raises:
-        UsageError: ``root`` is not there, or every tag is undesired.
+        UsageError: ``root`` is not there, ``output`` is no CSV file, or every tag is undesired.
         DataError: No picture can be read, or a tags or metadata file cannot.
         ModelError: The CLIP model cannot be used.
     """
     if not root.exists():
         raise UsageError("pictures.no_folder", where=root)
+    if output.suffix.lower() != ".csv":
+        raise UsageError("pictures.not_csv", where=output)
     wishes = wishes or Wishes()
     own = clip_model / TAGS_FILE
     tags = [
@@ -75,22 +77,23 @@ def label_folder(
     ]
     if not tags:
         raise UsageError("pictures.all_undesired", where="--undesired")
-    known = read_metadata(output) if output.is_file() and not overwrite else {}
     folder = root if root.is_dir() else root.parent
-    paths = {path.relative_to(folder).as_posix(): path for path in find_pictures(root)}
+    paths = find_pictures(root)
     if not paths:
         raise DataError("pictures.none_there", where=root)
+    known, astray = _known(output, paths, overwrite)
+    if astray:
+        say(text("pictures.lines_astray", count=len(astray), first=astray[0].source))
     wanted = [name for name in paths if name not in known]
-    place, notes = resolve_device(device)
-    for note in notes:
-        say(note)
     found: dict[str, str] = {}
     left_out: Counter[str] = Counter()
     if wanted:
-        clip = load_clip(clip_model, place)
+        place, notes = resolve_device(device)
+        for note in notes:
+            say(note)
+        ranked = _Ranked(load_clip(clip_model, place), tags)
         if own.is_file():
             say(text("pictures.few_words", folder=clip_model, count=len(tags), file=own))
-        ranked = _Ranked(clip, tags)
         unsure: list[str] = []
         for i in range(0, len(wanted), PICTURES_AT_ONCE):
             names = wanted[i : i + PICTURES_AT_ONCE]
@@ -98,17 +101,29 @@ def label_folder(
             say(text("pictures.progress", done=min(i + PICTURES_AT_ONCE, len(wanted)), count=len(wanted)))
         if unsure:
             say(text("pictures.unsure", count=len(unsure), first=unsure[0], threshold=wishes.threshold))
-    prompts = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
-    gone = {name: prompt for name, prompt in known.items() if name not in paths}  # a line is the user's work
-    if gone:
-        say(text("pictures.lines_without_picture", count=len(gone), first=next(iter(gone))))
-    if not prompts:
+    captions = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
+    if not captions:
         raise DataError("pictures.none_readable", where=root, count=len(paths))
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_metadata(output, prompts | gone)
+    write_table(output, [*captions.items(), *((line.name, line.caption) for line in astray)])
     sheet = output.with_suffix(".html")
-    sheet.write_text(contact_sheet(folder, prompts, output), encoding="utf-8")
-    return Labelled(prompts, len(prompts) - len(found), dict(left_out), sheet)
+    sheet.write_text(contact_sheet(folder, captions, output), encoding="utf-8")
+    return Labelled(captions, len(captions) - len(found), dict(left_out), sheet)
+
+
+def _known(table: Path, pictures: Collection[str], overwrite: bool) -> tuple[dict[str, str], list[Line]]:
+    """The captions that stand in the table, and its lines that no picture gets: both are the user's work and stay.
+
+    Raises:
+        DataError: It cannot be read, or has columns that would be lost when it is written again.
+    """
+    if overwrite or not table.is_file():
+        return {}, []
+    lines = list(read_table(table))
+    if others := next((line.others for line in lines if line.others), ()):
+        raise DataError("pictures.more_columns", where=table, names=", ".join(others))
+    found, astray = matched(lines, pictures)
+    return {name: line.caption for name, line in found.items()}, [one.line for one in astray]
 
 
 class _Ranked:
@@ -140,7 +155,7 @@ def _label_some(
     unsure: list[str],
     say: Callable[[str], None],
 ) -> dict[str, str]:
-    """The prompts of those that can be read; ``left_out`` and ``unsure`` grow by the others and the doubtful ones."""
+    """The captions of those that can be read; ``left_out`` and ``unsure`` grow by the others and the doubtful ones."""
     opened = {}
     for name, path in paths.items():
         try:
@@ -157,10 +172,10 @@ def _label_some(
     features_ND = ranked.clip.of_pictures(list(opened.values()))
     best = {name: ranked.best(features_D) for name, features_D in zip(opened, features_ND, strict=True)}
     unsure += [name for name, tags in best.items() if tags[0][1] < wishes.threshold]
-    return {name: prompt_of(tags, wishes) for name, tags in best.items()}
+    return {name: caption_of(tags, wishes) for name, tags in best.items()}
 
 
-def prompt_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:
+def caption_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:
     """The words for one picture: the prefix, then the sure tags in the order of their kinds' sureness.
 
     Where none is sure enough the surest one is taken, since a picture without words teaches nothing.

@@ -51,7 +51,7 @@ def label(
         device=device,
         say=teller(),
     )
-    say(text("pictures.labelled", count=len(done.prompts), kept=done.kept, path=table))
+    say(text("pictures.labelled", count=len(done.captions), kept=done.kept, path=table))
     if done.left_out:
         reasons = ", ".join(f"{reason_words(reason)} {count}" for reason, count in done.left_out.items())
         say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))

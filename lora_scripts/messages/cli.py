@@ -189,7 +189,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "label_max_tags": ("most tags for one picture", "每张图片最多的标签数"),
     "label_undesired": ("tags that are never given, with commas", "不使用的标签，逗号分隔"),
     "label_replace": ("another word for a tag; can be given several times", "替换某个标签的词；可多次给出"),
-    "label_prefix": ("what every prompt begins with, as a trigger word", "每条描述开头的词，例如触发词"),
+    "label_prefix": ("what every caption begins with, as a trigger word", "每条描述开头的词，例如触发词"),
     "label_chinese": ("tags in Chinese", "使用中文标签"),
     "label_overwrite": ("label again what has a line already", "已有文字的图片也重新标注"),
 }

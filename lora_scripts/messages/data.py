@@ -391,4 +391,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.line_unnamed": ("lines that name no picture", "没有写图片名的行"),
     "reason.line_without_picture": ("lines whose picture is not there", "图片不存在的行"),
     "reason.line_again": ("second lines for one picture", "同一图片的重复行"),
+    "reason.picture_other_kind": ("neither PNG, JPEG, WEBP nor BMP", "PNG、JPEG、WEBP、BMP 以外的图片"),
+    "reason.picture_link": ("links to pictures", "图片的链接"),
 }

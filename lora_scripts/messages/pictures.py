@@ -66,9 +66,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} 张图片没有标签达到 {threshold}，取了最可能的一个：{first}",
     ),
     "progress": ("{done} of {count} pictures", "{done} / {count} 张图片"),
-    "lines_without_picture": (
-        "{count} lines name pictures that are not there and stay as they are: {first}",
-        "{count} 行所指的图片不存在，原样保留：{first}",
+    "lines_astray": (
+        "{count} lines belong to no picture, or to one that has a line; they stay as they are: {first}",
+        "{count} 行不对应任何图片，或其图片已有一行，原样保留：{first}",
+    ),
+    "more_columns": (
+        "it has more columns than filename and prompt, which would be lost: {names}",
+        "除 filename 和 prompt 外还有其他列，重写会丢失：{names}",
+    ),
+    "more_columns.fix": (
+        "name another file with --output, or write a new one with --overwrite",
+        "请用 --output 指定另一个文件，或用 --overwrite 重写",
+    ),
+    "not_csv": ("the table is written as CSV", "表格以 CSV 格式写出"),
+    "not_csv.fix": ("end its name in .csv", "请使用 .csv 结尾的文件名"),
+    "picture_link": ("a link is not followed", "不跟随链接"),
+    "second_table": ("a second table beside {read} is not read", "已读 {read}，不再读第二个表格"),
+    "second_table.fix": ("join both in one", "请合并为一个"),
+    "beside_unused": (
+        "{count} text files beside pictures are not read, since {read} describes these pictures",
+        "{count} 个图片旁的文本文件未读，因 {read} 已描述这些图片",
     ),
     "labelled": (
         "{count} pictures labelled, {kept} of them as before: {path}",
@@ -76,7 +93,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "left_out_count": ("{count} left out: {reasons}", "未标注 {count} 张：{reasons}"),
     "sheet_at": ("look them over: {path}", "请浏览检查：{path}"),
-    "sheet_title": ("{count} pictures and their prompts", "{count} 张图片及其描述"),
+    "sheet_title": ("{count} pictures and their captions", "{count} 张图片及其描述"),
     "sheet_use": (
         "Change what is wrong, save, and put the file in the place of {name}.",
         "修改有误的描述，保存后替换 {name}。",

@@ -77,8 +77,4 @@ TEXTS: dict[str, tuple[str, str]] = {
     "pii.amount": ("amount of money", "金额"),
     "pii.name": ("person's name", "姓名"),
     "pii.address": ("postal address", "地址"),
-    "reason.picture_other_kind": (
-        "pictures of another kind than PNG, JPEG, WEBP, BMP",
-        "PNG、JPEG、WEBP、BMP 以外的图片",
-    ),
 }

@@ -62,6 +62,21 @@ def test_a_table_says_what_each_picture_shows(name: str, content: str, folder: P
     assert found == WHOLE and ledger.read == 3 and not ledger.bins
 
 
+def test_a_column_beside_the_two_is_no_part_of_the_caption(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("filename,prompt,note\na.png,a red dog,mine\nb.jpg\n", encoding="utf-8")
+    found, _ = captions(folder)
+    assert found["a.png"] == "a red dog" and found["b.jpg"] == "b"
+
+
+def test_words_that_are_not_read_beside_a_table_are_told(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("a.png,from the table\n", encoding="utf-8")
+    (folder / "metadata.jsonl").write_text("{}\n", encoding="utf-8")
+    (folder / "a.txt").write_text("from beside\n", encoding="utf-8")
+    found, ledger = captions(folder)
+    assert found["a.png"] == "from the table"
+    assert {"second_table", "beside_unused"} <= {f.kind for f in ledger.findings}
+
+
 def test_a_table_of_excel_in_gb18030_is_read(folder: Path) -> None:
     (folder / "metadata.csv").write_bytes("文件名,描述\r\na.png,一只红色的狗\r\n".encode("gb18030"))
     assert captions(folder)[0]["a.png"] == "一只红色的狗"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lora_scripts.data.pictures.contact_sheet import contact_sheet
-from lora_scripts.data.pictures.metadata import read_metadata, write_metadata
+from lora_scripts.data.pictures.metadata import read_table, write_table
 from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
 from lora_scripts.data.pictures.tags import read_tags, vocabulary
 from lora_scripts.errors import DataError
@@ -125,14 +125,18 @@ def test_what_is_too_small_or_huge_is_refused_before_it_is_decoded(
     assert refused.value.bin == why
 
 
-def test_pictures_are_found_below_and_links_and_hidden_ones_are_not(tmp_path: Path) -> None:
+def test_pictures_are_found_below_and_what_is_not_read_is_found_too(tmp_path: Path) -> None:
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / ".hidden").mkdir()
     for name in ("z.PNG", "b/c/y.jpeg", "b/x.webp", "a.bmp", ".hidden/w.png", "b/.v.png", "notes.txt", "d.gif"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "link.png").symlink_to("/etc/hostname")
-    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
-    assert found == ["a.bmp", "z.PNG", "b/x.webp", "b/c/y.jpeg"]
+    found = find_pictures(tmp_path)
+    assert list(found) == ["a.bmp", "d.gif", "link.png", "z.PNG", "b/x.webp", "b/c/y.jpeg"]
+    for name, bin in (("link.png", "picture_link"), ("d.gif", "picture_other_kind")):
+        with pytest.raises(Unreadable) as refused:
+            open_picture(found[name])
+        assert refused.value.bin == bin
 
 
 def test_the_vocabulary_is_bilingual_and_asks_by_kind() -> None:
@@ -166,17 +170,12 @@ def test_every_wrong_line_of_a_tags_file_is_told(tmp_path: Path) -> None:
         vocabulary([tmp_path / "missing.txt"])
 
 
-def test_the_table_comes_back_as_it_was_written_and_as_excel_saves_it(tmp_path: Path) -> None:
-    prompts = {"a.png": "一只狗, 照片", 'b "c".png': 'say "hi"\nnext', "d/e.jpg": ""}
-    write_metadata(tmp_path / "m.csv", prompts)
-    assert read_metadata(tmp_path / "m.csv") == prompts
+def test_the_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    captions = {"a.png": "一只狗, 照片", 'b "c".png': 'say "hi"\nnext', "d/e.jpg": ""}
+    write_table(tmp_path / "m.csv", captions.items())
+    assert {line.name: line.caption for line in read_table(tmp_path / "m.csv")} == captions
     rows = list(csv.DictReader(io.StringIO((tmp_path / "m.csv").read_text(encoding="utf-8-sig"))))
-    assert [row["filename"] for row in rows] == list(prompts)
-    (tmp_path / "x.csv").write_bytes("Prompt,Filename,note\r\n狗,a.png,x\r\n".encode("gb18030"))
-    assert read_metadata(tmp_path / "x.csv") == {"a.png": "狗"}
-    (tmp_path / "y.csv").write_text("question,answer\n1,2\n")
-    with pytest.raises(DataError):
-        read_metadata(tmp_path / "y.csv")
+    assert [row["filename"] for row in rows] == list(captions)
 
 
 def test_nothing_of_a_name_or_prompt_is_read_as_html(tmp_path: Path) -> None:

@@ -63,13 +63,23 @@ def test_each_picture_gets_a_line_and_a_place_on_the_page(folder: Path) -> None:
 
 
 def test_a_line_that_is_there_is_kept_until_it_is_to_be_overwritten(folder: Path) -> None:
-    (folder / "metadata.csv").write_text("filename,prompt\na.png,my own words\ngone.png,a lost one\n", encoding="utf-8")
+    table = folder / "metadata.csv"
+    table.write_text("a.png,my own, unquoted words\ngone.png,a lost one\n./a.png,once more\n", encoding="utf-8")
     said = command("label", folder, "--clip-model", CLIP)
-    kept = rows(folder / "metadata.csv")
-    assert kept["a.png"] == "my own words" and kept["gone.png"] == "a lost one" and kept["b.png"]
-    assert "gone.png" in said.err and "1 of them as before" in said.out
+    kept = rows(table)
+    assert kept["a.png"] == "my own, unquoted words" and kept["gone.png"] == "a lost one" and kept["b.png"]
+    assert kept["./a.png"] == "once more"
+    assert "2 lines belong to no picture" in said.err and "1 of them as before" in said.out
     anew = label(folder, "--overwrite")
     assert "red" in anew["a.png"] and "gone.png" not in anew
+
+
+def test_a_table_that_would_lose_a_column_is_left_alone(folder: Path) -> None:
+    table = folder / "metadata.csv"
+    table.write_text("filename,prompt,note\na.png,mine,keep\n", encoding="utf-8")
+    said = command("label", folder, "--clip-model", CLIP)
+    assert said.code == 3 and "note" in said.err and "keep" in table.read_text()
+    assert command("label", folder, "--clip-model", CLIP, "--output", folder / "x.jsonl").code == 2
 
 
 def test_words_are_prefixed_replaced_left_out_and_counted(folder: Path) -> None:
@@ -97,10 +107,12 @@ def test_broken_pictures_are_told_and_the_others_labelled(folder: Path) -> None:
     whole = (folder / "more" / "c.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "empty.png").write_bytes(b"")
+    (folder / "moves.gif").write_bytes(b"GIF89a")
+    (folder / "link.png").symlink_to(folder / "a.png")
     said = command("label", folder, "--clip-model", CLIP)
     assert said.code == 0 and set(rows(folder / "metadata.csv")) == {"a.png", "b.png", "more/c.jpg"}
     assert "cut.jpg: the picture is broken" in said.err and "empty.png: the file is empty" in said.err
-    assert "2 left out: broken pictures 1, empty picture files 1" in said.out
+    assert "4 left out:" in said.out and "broken pictures 1" in said.out and "links to pictures 1" in said.out
 
 
 def test_the_script_of_the_checkout_does_the_same(folder: Path) -> None:

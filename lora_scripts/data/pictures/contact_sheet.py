@@ -1,4 +1,4 @@
-"""The contact sheet: all pictures with their prompts on one page, to look over, edit and save as metadata.csv."""
+"""The contact sheet: all pictures with their captions on one page, to look over, edit and save as metadata.csv."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ link.download=FILE;link.click();URL.revokeObjectURL(link.href)});
 """
 
 
-def contact_sheet(folder: Path, prompts: Mapping[str, str], table: Path) -> str:
+def contact_sheet(folder: Path, captions: Mapping[str, str], table: Path) -> str:
     """The page for ``table``, which names pictures below ``folder``; it lies beside the table and links to them."""
     here = table.parent
-    shown = "".join(_figure(name, prompt, _link(folder / name, here)) for name, prompt in prompts.items())
+    shown = "".join(_figure(name, caption, _link(folder / name, here)) for name, caption in captions.items())
     script = _SCRIPT.replace("COLUMNS", _safe(COLUMNS)).replace("FILE", _safe(table.name))
-    title = escape(text("pictures.sheet_title", count=len(prompts)))
+    title = escape(text("pictures.sheet_title", count=len(captions)))
     return (
         f'<!doctype html>\n<html lang="{language()}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -58,11 +58,11 @@ def contact_sheet(folder: Path, prompts: Mapping[str, str], table: Path) -> str:
     )
 
 
-def _figure(name: str, prompt: str, link: str) -> str:
+def _figure(name: str, caption: str, link: str) -> str:
     name = escape(name)
     return (
         f'<figure><img src="{link}" alt="" loading="lazy"><label for="{name}">{name}</label>'
-        f'<textarea id="{name}" name="{name}" rows="3">{escape(prompt)}</textarea></figure>\n'
+        f'<textarea id="{name}" name="{name}" rows="3">{escape(caption)}</textarea></figure>\n'
     )
 
 

@@ -1,41 +1,140 @@
-"""metadata.csv: a line for each picture, its file name below the folder and the words that it is taught with."""
+"""The table of a folder of pictures: a line for each, its file name below the folder and its caption."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from lora_scripts.data.pictures.opening import OTHER_KINDS, SUFFIXES
 from lora_scripts.data.reading.encodings import decode
 from lora_scripts.errors import DataError
 
 COLUMNS = ("filename", "prompt")
+FILE_HEADS = ("filename", "file_name", "file", "image", "path", "文件名", "文件", "图片")
+CAPTION_HEADS = ("prompt", "caption", "text", "description", "tags", "描述", "提示词", "标签", "文字")
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """File name to prompt, as ``write_metadata`` wrote it or a table program saved it again.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a table: which picture, and what it says of it; ``others`` are columns beside these two."""
+
+    source: str
+    name: str
+    caption: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A line that no picture gets: ``bin`` is its reason, ``first`` the line that the picture has already."""
+
+    line: Line
+    bin: str
+    first: str = ""
+
+
+def read_table(table: Path) -> Iterator[Line]:
+    """The lines of a CSV, TSV or JSONL table, with or without a header.
 
     Raises:
-        DataError: It is another table.
+        DataError: It cannot be read as such, or does not say which picture and what of it.
     """
-    rows = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)).text))
-    try:
-        head, *lines = [row for row in rows if row]
-    except (ValueError, csv.Error) as error:
-        raise DataError("pictures.bad_table", where=path) from error
-    names = [cell.strip().lower() for cell in head]
-    if not set(COLUMNS) <= set(names):
-        raise DataError("pictures.bad_table", where=path)
-    places = [names.index(name) for name in COLUMNS]
-    return {row[places[0]]: row[places[1]] for row in lines if len(row) > max(places)}
+    if not table.is_file():
+        raise DataError("pictures.no_folder", where=table)
+    words = decode(table.read_bytes(), str(table)).text
+    yield from _json_lines(words, table.name) if table.suffix.lower() == ".jsonl" else _cells(words, table.name)
 
 
-def write_metadata(path: Path, prompts: Mapping[str, str]) -> None:
-    """Write the table whole or not at all; with a byte-order mark, by which Excel knows UTF-8."""
+def matched(lines: Iterable[Line], pictures: Iterable[str]) -> tuple[dict[str, Line], list[Astray]]:
+    """The line of each picture by its name, and the lines that no picture gets. A name may lack its suffix."""
+    found: dict[str, Line] = {}
+    astray = []
+    by_stem: dict[str, list[str]] = {}
+    known = set(pictures)
+    for name in known:
+        by_stem.setdefault(Path(name).with_suffix("").as_posix(), []).append(name)
+    for line in lines:
+        name = line.name.replace("\\", "/").removeprefix("./")
+        alike = [name] if name in known else by_stem.get(name, [])
+        if Path(name).is_absolute() or ".." in Path(name).parts or re.match(r"[A-Za-z]:", name):
+            astray.append(Astray(line, "line_outside"))
+        elif not name:
+            astray.append(Astray(line, "line_unnamed"))
+        elif len(alike) != 1:
+            astray.append(Astray(line, "line_without_picture"))
+        elif alike[0] in found:
+            astray.append(Astray(line, "line_again", found[alike[0]].source))
+        else:
+            found[alike[0]] = line
+    return found, astray
+
+
+def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write names and captions whole or not at all; with a byte-order mark, by which Excel knows UTF-8."""
     half = path.with_name(f".{path.name}.half")
     with half.open("w", encoding="utf-8-sig", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        table.writerows(prompts.items())
+        table.writerows(rows)
     half.replace(path)
+
+
+def _cells(words: str, where: str) -> Iterator[Line]:
+    delimiter = max(",\t;", key=words.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(words), delimiter=delimiter)
+    places: tuple[int, int] | None = None
+    heads: list[str] = list(COLUMNS)
+    begin = 1
+    try:
+        for row in reader:
+            first, begin = begin, reader.line_num + 1
+            if not any(cell.strip() for cell in row):
+                continue
+            if places is None:
+                told = [cell.strip().lower() for cell in row]
+                places = _places(told)
+                if places is not None:
+                    heads = told
+                    continue
+                if len(row) < 2 or Path(row[0].strip()).suffix.lower() not in (*SUFFIXES, *OTHER_KINDS):
+                    raise DataError("pictures.bad_heads", where=f"{where}:{first}", heads=", ".join(row)[:120])
+                places = (0, 1)
+            if len(row) > len(heads) and delimiter == "," and places == (0, 1) and len(heads) == 2:
+                row = [row[0], ",".join(row[1:])]  # commas of tags that nobody quoted
+            yield _line(f"{where}:{first}", [*row, *[""] * (len(heads) - len(row))], heads, places)
+    except csv.Error as error:
+        raise DataError("pictures.bad_table", where=f"{where}:{begin}") from error
+
+
+def _line(source: str, row: Sequence[str], heads: Sequence[str], places: tuple[int, int]) -> Line:
+    others = tuple(head for i, head in enumerate(heads) if i not in places)
+    return Line(source, row[places[0]].strip(), row[places[1]].strip(), others)
+
+
+def _places(heads: list[str]) -> tuple[int, int] | None:
+    file = next((heads.index(head) for head in FILE_HEADS if head in heads), None)
+    caption = next((heads.index(head) for head in CAPTION_HEADS if head in heads), None)
+    return None if file is None or caption is None else (file, caption)
+
+
+def _json_lines(words: str, where: str) -> Iterator[Line]:
+    for number, row in enumerate(words.split("\n"), 1):
+        if not row.strip():
+            continue
+        source = f"{where}:{number}"
+        try:
+            told = json.loads(row)
+        except (ValueError, RecursionError) as error:
+            raise DataError("pictures.bad_json", where=source) from error
+        if not isinstance(told, Mapping):
+            raise DataError("pictures.bad_json", where=source)
+        heads, values = [str(head).lower() for head in told], list(told.values())
+        places = _places(heads)
+        if places is None or not all(isinstance(values[at], str) for at in places):
+            raise DataError("pictures.bad_heads", where=source, heads=", ".join(heads)[:120])
+        yield _line(source, values, heads, places)

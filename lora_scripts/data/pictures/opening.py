@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lora_scripts.messages import text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+OTHER_KINDS = (".svg", ".gif", ".tif", ".tiff", ".heic", ".avif", ".ico", ".psd")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 SECOND_BEHIND = "MPO"  # JPEG of some phones, with a second picture behind the first
 MOST_PIXELS = 100_000_000
@@ -39,17 +40,19 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def find_pictures(root: Path) -> Iterator[Path]:
-    """The picture files below ``root`` in order of name, or ``root`` itself. Hidden files and links are passed over."""
-    if root.is_file():
-        yield root
-        return
+def files_below(root: Path) -> Iterator[Path]:
+    """The files below ``root`` in order of name, hidden ones apart. Links to folders are not entered."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not path.is_symlink():
-                yield path
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def find_pictures(root: Path) -> dict[str, Path]:
+    """The picture files below ``root``, readable or not, by their names below it; or ``root`` itself."""
+    if root.is_file():
+        return {root.name: root}
+    kinds = (*SUFFIXES, *OTHER_KINDS)
+    return {path.relative_to(root).as_posix(): path for path in files_below(root) if path.suffix.lower() in kinds}
 
 
 def open_picture(path: Path) -> Picture:
@@ -58,32 +61,40 @@ def open_picture(path: Path) -> Picture:
     Raises:
         Unreadable: It is none, is cut off, or too large or small to be of use.
     """
-    notes: list[str] = []
+    if path.is_symlink():
+        raise Unreadable("picture_link")
+    if path.suffix.lower() in OTHER_KINDS:
+        raise Unreadable("picture_other_kind", kind=path.suffix)
     try:
         if path.stat().st_size == 0:
             raise Unreadable("picture_empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a bomb is refused by its size below
             with Image.open(path, formats=FORMATS) as opened:
-                width, height = opened.size
-                if width * height > MOST_PIXELS:
-                    raise Unreadable("picture_too_large", width=width, height=height, most=MOST_PIXELS // 1_000_000)
-                if min(width, height) < SHORTEST_SIDE:
-                    raise Unreadable("picture_too_small", width=width, height=height, least=SHORTEST_SIDE)
-                frames = getattr(opened, "n_frames", 1)
-                if frames > 1 and opened.format != SECOND_BEHIND:
-                    notes.append(text("pictures.first_frame", count=frames))
-                opened.load()
-                upright = ImageOps.exif_transpose(opened)
-                if upright.size != opened.size or opened.getexif().get(0x0112, 1) != 1:
-                    notes.append(text("pictures.turned"))
-                return Picture(_rgb(upright, notes), tuple(notes))
+                return _upright(opened)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
         raise Unreadable("no_picture") from error
     except Exception as error:  # decoders raise whatever they come upon
-        raise Unreadable("picture_broken", reason=" ".join(str(error).split())[:120] or type(error).__name__) from error
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise Unreadable("picture_broken", reason=reason) from error
+
+
+def _upright(opened: Image.Image) -> Picture:
+    notes: list[str] = []
+    width, height = opened.size
+    if width * height > MOST_PIXELS:
+        raise Unreadable("picture_too_large", width=width, height=height, most=MOST_PIXELS // 1_000_000)
+    if min(width, height) < SHORTEST_SIDE:
+        raise Unreadable("picture_too_small", width=width, height=height, least=SHORTEST_SIDE)
+    frames = getattr(opened, "n_frames", 1)
+    if frames > 1 and opened.format != SECOND_BEHIND:
+        notes.append(text("pictures.first_frame", count=frames))
+    opened.load()
+    if opened.getexif().get(0x0112, 1) != 1:
+        notes.append(text("pictures.turned"))
+    return Picture(_rgb(ImageOps.exif_transpose(opened), notes), tuple(notes))
 
 
 def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
