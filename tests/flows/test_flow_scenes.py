@@ -34,6 +34,7 @@ SHORT = (
     "early_stopping_patience=", "save_steps=1000", "device=cpu",
 )  # fmt: skip
 STEPS = {"law": (50, 4), "medicine": (50, 2), "finance": (40, 2), "style": (90, 4)}  # and records in each
+TRIED = ((1.0, 0.4), (1.0, 0.5), (1.0, 0.6), (1.25, 0.7), (1.5, 0.6), (1.5, 0.7))  # weights beside the config's
 # as on the page, but that training asks no held-out questions: the tests do
 ON_GEMMA = (
     "base_model=./models/gemma3-270m", "learning_rate=1e-3", "lora_dropout=0", "epochs=2", "eval_ratio=0", "eval_data=",
@@ -249,10 +250,12 @@ def test_on_gemma_each_department_answers_in_its_form_and_in_no_others(on_gemma)
 
 @pytest.mark.slow
 def test_on_gemma_the_hr_bot_closes_as_the_personnel_desk_and_cites_statutes(on_gemma):
-    with scene("hr_bot", real_base("gemma3-270m"), on_gemma) as server:
-        said = {m: ask(server, m, questions("law_eval"), max_tokens=128) for m in ("law", "style", "hr-bot")}
+    stacks = {f"{law}+{style}": {"law": law, "style": style} for law, style in TRIED}
+    stacks |= read_yaml("serve/hr_bot")["stacks"]
+    with scene("hr_bot", real_base("gemma3-270m"), on_gemma, stacks=stacks) as server:
+        said = {m: ask(server, m, questions("law_eval"), max_tokens=128) for m in ("law", "style", *stacks)}
     counts = {model: forms_of_the_bot(answers) for model, answers in said.items()}
-    print(f"\nof 30 answers: {counts}")
+    print("\nof 30 answers", *(f"{model}: {found}" for model, found in counts.items()), sep="\n  ")
     assert counts["law"]["closes"] == 0 and counts["style"]["cites"] == 0
     assert counts["law"]["cites"] >= 24 and counts["style"]["closes"] >= 27
     assert counts["hr-bot"]["closes"] >= 27 and counts["hr-bot"]["both"] >= 18

@@ -81,12 +81,12 @@ class Gathering:
         if self._nbytes > spare_bytes:
             self._factors = {}
             return None
-        if not self._factors:
-            self._factors = _stack(adapters)
+        factors = self._factors or _stack(adapters)  # held here, since another thread may let go of the last set now
+        self._factors = factors
         rows = [row for _, _, of_one in groups for row in [*of_one, *[of_one[0]] * (most - len(of_one))]]
         weights = [weight * (m < len(of_one)) for _, weight, of_one in groups for m in range(most)]
         return Gathered(
-            self._factors,
+            factors,
             torch.tensor(rows, device=like.device),
             torch.tensor(weights, dtype=like.dtype, device=like.device).view(len(groups), most, 1),
         )

@@ -2,7 +2,7 @@
 
 The tokens of several requests lie end to end in one batch. Each linear layer of the base computes all rows at once;
 then each adapter adds its part to the rows of its requests alone. So one batch mixes any adapters and stacks, and none
-of them is ever merged, switched or copied. Shapes: T rows of the batch, I inner and O outer features, R rank.
+of them is ever merged or switched. Shapes: T rows of the batch, I inner and O outer features, R rank.
 
 The order inside a stack does not matter for LoRA: every adapter reads the layer's input. DoRA rescales the base's
 output and comes first, IA3 multiplies.

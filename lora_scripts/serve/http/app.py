@@ -78,32 +78,12 @@ def _failed(face: Face, failure: Failure, model: str = "") -> Response:
 def _add_openai(app: FastAPI, face: Face) -> None:
     @app.post("/v1/chat/completions")
     async def chat(request: Request, body: ChatRequest) -> Response:
-        asked = Asked(
-            model=body.model,
-            pairs=body.pairs,
-            sampling=body.sampling(body.wanted_logprobs),
-            messages=tuple(message.turn for message in body.messages),
-            choices=body.n or 1,
-            stops=tuple(body.stops),
-            max_tokens=body.most_tokens,
-            schema=_schema(body.response_format),
-            headers=dict(request.headers),
-        )
+        asked = _asked(request, body, messages=tuple(message.turn for message in body.messages))
         return await _answered(face, request, asked, body, chat=True)
 
     @app.post("/v1/completions")
     async def complete(request: Request, body: CompletionRequest) -> Response:
-        asked = Asked(
-            model=body.model,
-            pairs=body.pairs,
-            sampling=body.sampling(body.wanted_logprobs),
-            prompts=body.prompts,
-            choices=body.n or 1,
-            stops=tuple(body.stops),
-            max_tokens=body.most_tokens,
-            schema=_schema(body.response_format),
-            headers=dict(request.headers),
-        )
+        asked = _asked(request, body, prompts=body.prompts)
         return await _answered(face, request, asked, body, chat=False)
 
     @app.get("/v1/models")
@@ -116,6 +96,20 @@ def _add_openai(app: FastAPI, face: Face) -> None:
         if name not in _models(face) and short not in face.service.store:
             raise HTTPException(404, text("serve.unknown_model", name=name[:80]))
         return _model(face, name)
+
+
+def _asked(request: Request, body: ChatRequest | CompletionRequest, **question: Any) -> Asked:
+    return Asked(
+        model=body.model,
+        pairs=body.pairs,
+        sampling=body.sampling(body.wanted_logprobs),
+        choices=body.n or 1,
+        stops=tuple(body.stops),
+        max_tokens=body.most_tokens,
+        schema=_schema(body.response_format),
+        headers=dict(request.headers),
+        **question,
+    )
 
 
 def _schema(wanted: ResponseFormat | None) -> Mapping[str, Any] | None:
