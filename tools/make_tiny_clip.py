@@ -11,6 +11,7 @@ quite alike.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -73,12 +74,7 @@ def make_tokenizer() -> CLIPTokenizer:
     pieces = [*sorted(alphabet), *(f"{byte}</w>" for byte in sorted(alphabet))]
     pieces += [p for p in sorted(learned, key=lambda p: learned[p]) if p not in set(pieces)]
     vocab = {piece: i for i, piece in enumerate([*pieces, *SPECIAL])}
-    import json
-
-    merges = [
-        tuple(m) if not isinstance(m, str) else tuple(m.split(" "))
-        for m in json.loads(tokenizer.to_str())["model"]["merges"]
-    ]
+    merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=CONTEXT_TOKENS, pad_token=SPECIAL[1])
 
 
@@ -97,7 +93,7 @@ def tags_text() -> str:
 
 
 def make_model(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """A CLIP of 1.1 million parameters."""
+    """A CLIP of one million parameters."""
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 3,
         "num_attention_heads": 4, "max_position_embeddings": CONTEXT_TOKENS, "projection_dim": 64,

@@ -62,8 +62,8 @@ def draw(scene: Scene, size: int = SIZE) -> Image.Image:
     mask = _mask(scene, fine)
     colour = COLOURS[scene.colour]
     if scene.style == "outline":
-        width = max(3, fine // 24) | 1
-        inner = mask.filter(ImageFilter.MinFilter(width if width % 2 else width + 1))
+        width = max(3, fine // 24) | 1  # odd
+        inner = mask.filter(ImageFilter.MinFilter(width))
         mask = Image.composite(Image.new("L", mask.size, 0), mask, inner)
     elif scene.style == "soft":
         mask = mask.filter(ImageFilter.GaussianBlur(fine / 18))
@@ -99,7 +99,7 @@ def _mask(scene: Scene, side: int) -> Image.Image:
             pen.ellipse([cx - r * 0.55, cy - r * 0.55, cx + r * 0.55, cy + r * 0.55], fill=0)
     elif scene.shape == "heart":
         turns = [math.tau * i / 90 for i in range(90)]
-        pen.polygon([(cx + r / 16 * 16 * math.sin(t) ** 3, cy - r / 16 * _heart(t)) for t in turns], fill=255)
+        pen.polygon([(cx + r * math.sin(t) ** 3, cy - r / 16 * _heart(t)) for t in turns], fill=255)
     elif scene.shape == "cross":
         w = r * 0.36
         pen.rectangle([cx - r, cy - w, cx + r, cy + w], fill=255)

@@ -12,7 +12,7 @@ from lora_scripts.data.ledger import Finding
 from lora_scripts.messages import fix_for, text
 
 SEEN = 256  # pixels of the longer side at which sharpness is judged, whatever the picture's own size
-BLURRED = 30.0  # variance of the Laplacian below which nothing in a picture is sharp
+BLURRED = 30.0  # variance of the Laplacian; 40 ordinary photos had 103 and more, blurred by 6 pixels 4 and less
 TINY = 256  # pixels of the shorter side
 ALIKE = 4  # differing bits of 64 up to which two pictures are near duplicates
 
