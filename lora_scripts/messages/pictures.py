@@ -57,6 +57,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bad_replacement.fix": ("write OLD=NEW", "请写成 旧词=新词"),
     "all_undesired": ("no tag is left to give", "没有可用的标签"),
     "all_undesired.fix": ("leave some out of --undesired", "请减少 --undesired 中的标签"),
+    "long_words": (
+        "{count} tags are longer than the {most} tokens that this CLIP reads",
+        "{count} 个标签超过该 CLIP 可读的 {most} 个词元",
+    ),
+    "long_words.fix": ("shorten them, or name a CLIP that knows their words", "请缩短，或指定认识这些词的 CLIP"),
     "few_words": (
         "{folder} knows {count} words only ({file}); for other pictures name a CLIP that knows them by --clip-model",
         "{folder} 只认识 {count} 个词（{file}）；其他图片请用 --clip-model 指定认识它们的 CLIP",

@@ -35,11 +35,19 @@ class Clip:
 
     @torch.no_grad()
     def of_words(self, words: Sequence[str]) -> Tensor:
-        """[W, D] on the CPU; what is longer than the model reads is cut."""
+        """[W, D] on the CPU.
+
+        Raises:
+            ModelError: Some are longer than the model reads.
+        """
+        most = self.model.config.text_config.max_position_embeddings
+        lengths = [len(ids) for ids in self.processor.tokenizer(list(words)).input_ids]
+        if long := [word for word, length in zip(words, lengths, strict=True) if length > most]:
+            raise ModelError("pictures.long_words", where=long[0], count=len(long), most=most)
         found = []
         for i in range(0, len(words), WORDS_AT_ONCE):
             some = list(words[i : i + WORDS_AT_ONCE])
-            tokens = self.processor(text=some, padding=True, truncation=True, return_tensors="pt")
+            tokens = self.processor(text=some, padding=True, return_tensors="pt")
             found.append(self._unit(self.model.get_text_features(**tokens.to(self.model.device))))
         return torch.cat(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,7 @@ def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path)
     config = CLIPConfig.from_pretrained(CLIP)
     CLIPModel(config).save_pretrained(other)
     processor.save_pretrained(other)
+    shutil.copy(CLIP / "tags.txt", other)
     said = command("label", folder, "--clip-model", other)
     assert said.code == 0 and all(rows(folder / "metadata.csv").values())
     weights = torch.zeros(2)
@@ -147,6 +149,9 @@ def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
     assert command("label", tmp_path / "none", "--clip-model", CLIP).code == 3
     assert command("label", tmp_path / "bad", "--clip-model", CLIP).code == 3
     assert command("label", folder, "--clip-model", CLIP, "--replace", "circle").code == 2
+    (tmp_path / "long.txt").write_text("a teapot of unknown origin on a lacquered table\n")
+    said = command("label", folder, "--clip-model", CLIP, "--tags", tmp_path / "long.txt")
+    assert said.code == 2 and "24 tokens" in said.err
     assert command("label", folder, "--clip-model", CLIP, "--threshold", "2").code == 2
     words = [line.partition(" = ")[0] for line in (CLIP / "tags.txt").read_text(encoding="utf-8").splitlines()]
     assert command("label", folder, "--clip-model", CLIP, "--undesired", ",".join(words)).code == 2
