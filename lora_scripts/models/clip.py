@@ -15,6 +15,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from lora_scripts.errors import ModelError
+from lora_scripts.models.text import quiet, refuse_missing
 
 WORDS_AT_ONCE = 256
 
@@ -60,7 +61,7 @@ def load_clip(folder: Path, device: str) -> Clip:
     """The CLIP model in ``folder``, in float32.
 
     Raises:
-        ModelError: There is none, it holds no safetensors, or does not load.
+        ModelError: There is none, it holds no safetensors, does not load, or lacks a weight.
     """
     from transformers import AutoConfig, AutoModel, AutoProcessor
 
@@ -73,8 +74,12 @@ def load_clip(folder: Path, device: str) -> Clip:
         kind = AutoConfig.from_pretrained(str(folder), **local).model_type
         if "clip" not in kind:
             raise ModelError("pictures.other_model", where=folder, kind=kind)
-        model = AutoModel.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True, **local)
+        with quiet():
+            model, report = AutoModel.from_pretrained(
+                str(folder), dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
+            )
         processor = AutoProcessor.from_pretrained(str(folder), **local)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError("pictures.clip_unreadable", where=folder, reason=" ".join(str(error).split())[:200]) from error
+    refuse_missing(folder, report)
     return Clip(model.eval().to(device), processor, float(model.logit_scale.detach().exp()))

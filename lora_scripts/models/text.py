@@ -7,7 +7,8 @@ import json
 import logging
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,6 +250,32 @@ def _padding(tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
     raise ModelError("models.tokenizer_failed", where=folder, reason="0 tokens")
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While transformers loads: no bars, and no report of missing keys, which ours replaces, and stops."""
+    from transformers.utils import logging as hf_logging
+
+    bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def refuse_missing(path: str | Path, report: Mapping[str, Collection[str]]) -> None:
+    """Hold a report of transformers' loading against what must be there.
+
+    Raises:
+        ModelError: A weight is not in the file; it would be random.
+    """
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError("models.weights_missing", where=path, count=len(missing), names=_some(missing))
+
+
 def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantization: str = "none") -> PreTrainedModel:
     """The base, frozen and in eval mode, its weights in ``dtype`` on ``device``, or as ``quantization`` says.
 
@@ -257,36 +284,28 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantizatio
             folder is quantised in another way.
     """
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as hf_logging
 
     from lora_scripts.models.frozen_linear import use_onednn
     from lora_scripts.models.quantize import broken_in_files, broken_values, check_quantization, loading_options, settle
 
     check_quantization(path, quantization, device)
-    bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()  # its report of missing keys is replaced by ours, which stops
     try:
         options = loading_options(path, quantization, dtype, device)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            str(path),
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
+        with quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                str(path),
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # as above: whatever it raises, the folder is unusable
         if "out of memory" in str(error):  # quantised weights are put on the card while they are read
             raise ModelError("models.no_room", where=path, device=device, reason=_first_line(error)) from error
         raise ModelError("models.load_failed", where=path, reason=_first_line(error)) from error
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError("models.weights_missing", where=path, count=len(missing), names=_some(missing))
+    refuse_missing(path, report)
     if unexpected := sorted(report["unexpected_keys"]):
         log.warning(text("models.weights_unused", where=path, count=len(unexpected), names=_some(unexpected)))
     if broken := broken_values(model) or (broken_in_files(weight_files(Path(path))) if options else []):

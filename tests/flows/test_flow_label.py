@@ -13,6 +13,7 @@ import pytest
 import torch
 from calling import command
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +134,10 @@ def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path)
     shutil.copy(CLIP / "tags.txt", other)
     said = command("label", folder, "--clip-model", other)
     assert said.code == 0 and all(rows(folder / "metadata.csv").values())
+    whole = load_file(other / "model.safetensors")
+    save_file({n: v for n, v in whole.items() if "visual_projection" not in n}, other / "model.safetensors")
+    said = command("label", folder, "--clip-model", other, "--overwrite")
+    assert said.code == 2 and "visual_projection" in said.err
     weights = torch.zeros(2)
     (other / "model.safetensors").unlink()
     torch.save(weights, other / "pytorch_model.bin")
