@@ -250,7 +250,7 @@ def test_on_gemma_each_department_answers_in_its_form_and_in_no_others(on_gemma)
 
 @pytest.mark.slow
 def test_on_gemma_the_hr_bot_closes_as_the_personnel_desk_and_cites_statutes(on_gemma):
-    stacks = {f"{law}+{style}": {"law": law, "style": style} for law, style in TRIED}
+    stacks = {f"{law}_{style}": {"law": law, "style": style} for law, style in TRIED}
     stacks |= read_yaml("serve/hr_bot")["stacks"]
     with scene("hr_bot", real_base("gemma3-270m"), on_gemma, stacks=stacks) as server:
         said = {m: ask(server, m, questions("law_eval"), max_tokens=128) for m in ("law", "style", *stacks)}
