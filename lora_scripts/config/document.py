@@ -7,7 +7,8 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
-from lora_scripts.config.schema import SECTIONS, Config, Section
+from lora_scripts.config.schema import SECTIONS, Config
+from lora_scripts.config.section import Section
 from lora_scripts.config.serving import ServeConfig
 from lora_scripts.config.values import DEVICES, AnswerRules
 from lora_scripts.config.words import choices_of, plain_type, range_of

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lora_scripts.config.picture_keys import PictureKeys
 from lora_scripts.config.schema import Config
 from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
+
+WORDS_ONLY = (
+    "columns", "roles", "system_prompt", "max_seq_length", "too_long", "preference_beta", "sample_questions",
+    "answer_rules", "folds", "coach", "replay",
+)  # fmt: skip
+"""Keys that say something about texts, which a picture run does not have."""
 
 
 def contradictions(config: Config, where: Mapping[str, str], name: str) -> list[Problem]:
@@ -35,7 +42,21 @@ def contradictions(config: Config, where: Mapping[str, str], name: str) -> list[
     if config.task_type == "preference" and config.folds:
         found.append(problem("config.folds_and_preference", at("folds")))
     found += _shared_roles(config, at("roles"))
-    return found
+    return found + (_for_words_only(config, at) if config.draws else [])
+
+
+def _for_words_only(config: Config, at: Callable[..., str]) -> list[Problem]:
+    """What would make another thing of a picture run, and cannot be had there."""
+    taken = {
+        "quantization": config.quantization != "none",
+        "method": config.method == "ia3",
+        "shard": config.shard,
+    }
+    return [
+        problem("config.words_only", at(key), name=key, value=str(getattr(config, key)).lower())
+        for key, wrong in taken.items()
+        if wrong
+    ]
 
 
 def without_effect(config: Config, given: Mapping[str, object]) -> list[str]:
@@ -45,10 +66,10 @@ def without_effect(config: Config, given: Mapping[str, object]) -> list[str]:
         reasons["epochs"] = text("config.because_set", name="max_steps")
     if config.eval_data is not None:
         reasons["eval_ratio"] = text("config.because_set", name="eval_data")
-    if config.metadata_path is not None:
+    if config.metadata_path is not None and not config.draws:
         reasons["train_data_dir"] = text("config.because_set", name="metadata_path")
     reasons |= _without_effect_here(config)
-    if not config.validates and not config.sample_questions:
+    if not config.validates and not config.sample_questions and not config.sample_prompts:
         reasons["eval_steps"] = text("config.because_no_validation")
     if not config.validates:
         reasons["answer_rules"] = text("config.because_no_validation")
@@ -66,14 +87,28 @@ def _without_effect_here(config: Config) -> dict[str, str]:
     if config.method == "ia3":
         because = text("config.because_is", name="method", value="ia3")
         reasons |= dict.fromkeys(("lora_rank", "lora_alpha", "lora_dropout", "lora_plus_ratio"), because)
+    other = text("config.because_is", name="task_type", value=config.task_type)
+    if config.draws:
+        reasons |= dict.fromkeys(WORDS_ONLY, other) | _without_effect_on_pictures(config)
+    else:
+        reasons |= dict.fromkeys(PictureKeys.model_fields, other)
     if config.task_type != "preference":
-        reasons["preference_beta"] = text("config.because_is", name="task_type", value=config.task_type)
+        reasons["preference_beta"] = other
     if config.resume_from_checkpoint is None:
         reasons["replay"] = text("config.because_not_set", name="resume_from_checkpoint")
     if not config.validates:
         reasons["coach"] = text("config.because_no_validation")
     defaults = Config.model_fields
     return {key: reason for key, reason in reasons.items() if getattr(config, key) != defaults[key].default}
+
+
+def _without_effect_on_pictures(config: Config) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    if not config.shuffle_tags:
+        reasons["keep_tags"] = text("config.because_not_set", name="shuffle_tags")
+    if not config.train_text_encoder:
+        reasons["text_encoder_learning_rate"] = text("config.because_not_set", name="train_text_encoder")
+    return reasons
 
 
 def _same(first: str | None, second: str | None) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from lora_scripts.config.picture_keys import PictureKeys
+from lora_scripts.config.section import Section
 from lora_scripts.config.values import (
     AnswerRules,
     Device,
@@ -21,20 +23,6 @@ from lora_scripts.config.values import (
     Text,
     Whole,
 )
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no guessing of types, defaults checked too."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-    @classmethod
-    def title(cls, chinese: bool = False) -> str:
-        """The name of a section: the first paragraph of its docstring, or the Chinese one."""
-        english, _, other = (cls.__doc__ or "").partition("\n\n")
-        return other.strip() if chinese else english.strip()
 
 
 class DataKeys(Section):
@@ -49,9 +37,10 @@ class DataKeys(Section):
     训练数据所在的文件夹或文件。与 `metadata_path` 二者必填其一。
     """
     metadata_path: Text | None = None
-    """A CSV file with the training records; it is read instead of `train_data_dir`.
+    """A CSV file with the training records; it is read instead of `train_data_dir`. For pictures: the table of their \
+captions, where it does not lie among them.
 
-    含训练数据的 CSV 文件；填写后读它，不读 `train_data_dir`。
+    含训练数据的 CSV 文件；填写后读它，不读 `train_data_dir`。训练图片时：图片说明表，不在图片文件夹中时填写。
     """
     eval_data: Text | None = None
     """Folder or file with validation records, where they are not to be split off the training records.
@@ -112,14 +101,16 @@ class ModelKeys(Section):
     """
 
     base_model: Text
-    """Folder of the base model (Hugging Face layout).
+    """Folder of the base model (Hugging Face layout); for pictures that of a Stable Diffusion pipeline (diffusers).
 
-    基础模型所在的文件夹（Hugging Face 格式）。
+    基础模型所在的文件夹（Hugging Face 格式）；训练图片时为 Stable Diffusion 的 diffusers 文件夹。
     """
-    task_type: Literal["text-generation", "preference"] = "text-generation"
-    """What is trained: answers to questions, or the better of two answers (DPO on chosen/rejected pairs).
+    task_type: Literal["text-generation", "preference", "image-generation"] = "text-generation"
+    """What is trained: answers to questions, the better of two answers (DPO on chosen/rejected pairs), or pictures \
+(`text-to-image` is read as `image-generation`).
 
-    训练的任务：text-generation 学习回答；preference 学习两个回答中较好的一个（DPO，数据为 chosen/rejected 对）。
+    训练的任务：text-generation 学习回答；preference 学习两个回答中较好的一个（DPO，数据为 chosen/rejected 对）；\
+image-generation 学习图片（也可写作 `text-to-image`）。
     """
     preference_beta: float = Field(0.1, gt=0, le=100)
     """With `task_type: preference`: how strongly the adapter is held to the base; a higher one changes less.
@@ -154,9 +145,10 @@ trains one factor a feature (no rank, alpha or dropout).
     """
     target_modules: Names | None = None
     """Layers that get an adapter: their names (a list, or one text with commas), or `attention`, `mlp`, `all-linear`. \
-Empty: the query and value projections of every attention.
+Empty: the query and value projections of every attention; for pictures all four projections.
 
-    加适配器的层：层名（列表或逗号分隔），或 `attention`、`mlp`、`all-linear`。不填：每个注意力的 q 和 v。
+    加适配器的层：层名（列表或逗号分隔），或 `attention`、`mlp`、`all-linear`。不填：每个注意力的 q 和 v；\
+训练图片时为全部四个投影。
     """
 
 
@@ -333,16 +325,21 @@ starts fresh. Where records were added since, only the new ones are trained on, 
     """
 
 
-SECTIONS: tuple[type[Section], ...] = (DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys)
+SECTIONS: tuple[type[Section], ...] = (DataKeys, ModelKeys, TrainingKeys, PictureKeys, EvaluationKeys, OutputKeys)
 
 
-class Config(DataKeys, ModelKeys, TrainingKeys, EvaluationKeys, OutputKeys):
+class Config(DataKeys, ModelKeys, TrainingKeys, PictureKeys, EvaluationKeys, OutputKeys):
     """One training run: the resolved keys of a config file."""
 
     @property
     def data_path(self) -> str:
         """Where the training records are: ``metadata_path`` where given, else ``train_data_dir``."""
         return self.metadata_path or self.train_data_dir or ""
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are trained, not words."""
+        return self.task_type == "image-generation"
 
     @property
     def validates(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from typing_extensions import TypedDict
 
-from lora_scripts.config.schema import Section
+from lora_scripts.config.section import Section
 from lora_scripts.config.values import Device, Text, Whole
 from lora_scripts.config.words import explain
 from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping

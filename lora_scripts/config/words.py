@@ -18,8 +18,6 @@ from lora_scripts.config.yaml_lines import Entry, scalar
 from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
 
-# tasks that a later version serves; said plainly instead of as a misspelling
-NOT_YET = ("image-generation", "text-to-image")
 CLIENT_KEYS = ("key", "sha256", "adapters", "requests_per_minute", "tokens_per_minute", "concurrent_requests")
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _BOUND = {"Ge": ("ge", "{} ≤ "), "Gt": ("gt", "{} < "), "Le": ("le", " ≤ {}"), "Lt": ("lt", " < {}")}
@@ -133,8 +131,6 @@ def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldIn
 
 def _not_a_choice(where: str, written: str, value: str, choices: tuple[str, ...]) -> Problem:
     listed = ", ".join(choices)
-    if value in NOT_YET:
-        return problem("config.not_yet", where, name=written, value=value, choices=listed)
     close = get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
     if close:
         return problem("config.choice_near", where, name=written, value=value, near=close[0], choices=listed)

@@ -111,14 +111,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{name}: {value} 不在可选值 {choices} 之中（是否想写 {near}？）",
     ),
     "choice_near.fix": ("write `{name}: {near}`", "写 `{name}: {near}`"),
-    "not_yet": (
-        "{name}: {value} is not yet in this version; it has {choices}",
-        "{name}: 本版本尚不支持 {value}；现有 {choices}",
-    ),
-    "not_yet.fix": (
-        "write `{name}: text-generation`, or wait for a later version",
-        "写 `{name}: text-generation`，或等待后续版本",
-    ),
     "empty_value": ("{name} holds an empty text", "{name} 中有空文字"),
     "empty_value.fix": (
         "write a value; leave the line empty after the colon for the default",
@@ -202,6 +194,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "folds 只用于 task_type: text-generation",
     ),
     "folds_and_preference.fix": ("leave folds out", "请去掉 folds"),
+    "words_only": (
+        "{name}: {value} is for texts, not for task_type: image-generation",
+        "{name}: {value} 只用于文本，不用于 task_type: image-generation",
+    ),
+    "words_only.fix": ("leave {name} out", "请去掉 {name}"),
     "because_set": ("{name} is set", "已设置 {name}"),
     "because_no_validation": (
         "nothing is validated (eval_ratio is 0, no eval_data)",

@@ -98,6 +98,11 @@ VALUE = {
     "overwrite": "true",
     "learning_rate": "0.5",
     "target_modules": "k_proj",
+    "resolution": "128",
+    "caption_dropout": "0.25",
+    "shuffle_tags": "true",
+    "flip": "true",
+    "text_encoder_learning_rate": "0.5",
 }
 
 
