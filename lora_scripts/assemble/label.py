@@ -1,4 +1,4 @@
-"""`label`: tags for a folder of pictures, ranked by CLIP, into metadata.csv and a sheet to look over."""
+"""`label`: words for a folder of pictures, of a captioner and ranked by CLIP, into metadata.csv and a sheet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from lora_scripts.data.pictures.contact_sheet import contact_sheet
@@ -16,12 +17,19 @@ from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_p
 from lora_scripts.data.pictures.tags import Tag, vocabulary
 from lora_scripts.errors import DataError, UsageError
 from lora_scripts.messages import text
+from lora_scripts.models.captioner import MOST_TOKENS, Captioner, load_captioner
 from lora_scripts.models.clip import Clip, load_clip
 from lora_scripts.models.text import resolve_device
 
 TAGS_FILE = "tags.txt"
 """A CLIP folder that knows only some words brings its own vocabulary under this name."""
 PICTURES_AT_ONCE = 16
+FLAWS = {
+    "empty": "pictures.sentence_empty",
+    "repeats": "pictures.sentence_repeats",
+    "cut": "pictures.sentence_cut",
+}
+"""The line about sentences with each flaw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +59,31 @@ def label_folder(
     output: Path,
     *,
     clip_model: Path,
+    captioner: Path | None = None,
     tags_files: Sequence[Path] = (),
     wishes: Wishes | None = None,
     overwrite: bool = False,
     device: str = "auto",
     say: Callable[[str], None],
 ) -> Labelled:
-    """Rank the tags for every picture below ``root`` that has no line in ``output`` yet, and write both files.
+    """Write words for every picture below ``root`` that has no line in ``output`` yet, and write both files.
+
+    The words are the sentence of the model in the folder ``captioner``, if there is one, and the tags that rank first.
 
     Raises:
-        UsageError: ``root`` is not there, ``output`` is no CSV file, or every tag is undesired.
-        DataError: No picture can be read, or a tags or metadata file cannot.
-        ModelError: The CLIP model cannot be used.
+        UsageError: ``root`` is not there, ``output`` is no CSV file, or no tag may be given and no sentence.
+        DataError: No picture can be read or gets words, or a tags or metadata file cannot be read.
+        ModelError: The CLIP model or the captioner cannot be used.
     """
     if not root.exists():
         raise UsageError("pictures.no_folder", where=root)
     if output.suffix.lower() != ".csv":
         raise UsageError("pictures.not_csv", where=output)
     wishes = wishes or Wishes()
+    if not wishes.most_tags and captioner is None:
+        raise UsageError("pictures.no_words_wanted", where="--max-tags 0")
     own = clip_model / TAGS_FILE
-    tags = [
-        tag
-        for tag in vocabulary(tags_files, instead=own if own.is_file() else None)
-        if not {tag.english, tag.chinese} & wishes.undesired
-    ]
-    if not tags:
-        raise UsageError("pictures.all_undesired", where="--undesired")
+    tags = _tags(tags_files, own, wishes) if wishes.most_tags else []
     folder = root if root.is_dir() else root.parent
     paths = find_pictures(root)
     if not paths:
@@ -86,29 +93,67 @@ def label_folder(
         say(text("pictures.lines_astray", count=len(astray), first=astray[0].source))
     wanted = [name for name in paths if name not in known]
     found: dict[str, str] = {}
-    left_out: Counter[str] = Counter()
+    told = _Told()
     if wanted:
         place, notes = resolve_device(device)
         for note in notes:
             say(note)
-        ranked = _Ranked(load_clip(clip_model, place), tags)
-        if own.is_file():
+        ranked = _Ranked(load_clip(clip_model, place), tags) if tags else None
+        sentences = load_captioner(captioner, place) if captioner else None
+        if ranked and own.is_file():
             say(text("pictures.few_words", folder=clip_model, count=len(tags), file=own))
-        unsure: list[str] = []
+        if ranked and sentences and wishes.language == "zh":
+            say(text("pictures.sentence_language"))
         for i in range(0, len(wanted), PICTURES_AT_ONCE):
             names = wanted[i : i + PICTURES_AT_ONCE]
-            found |= _label_some({name: paths[name] for name in names}, ranked, wishes, left_out, unsure, say)
+            found |= _label_some({name: paths[name] for name in names}, ranked, sentences, wishes, told, say)
             say(text("pictures.progress", done=min(i + PICTURES_AT_ONCE, len(wanted)), count=len(wanted)))
-        if unsure:
-            say(text("pictures.unsure", count=len(unsure), first=unsure[0], threshold=wishes.threshold))
+        told.sum_up(wishes, say)
     captions = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
     if not captions:
-        raise DataError("pictures.none_readable", where=root, count=len(paths))
+        key = "pictures.none_worded" if told.wordless else "pictures.none_readable"
+        raise DataError(key, where=root, count=len(paths))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_table(output, [*captions.items(), *((line.name, line.caption) for line in astray)])
     sheet = output.with_suffix(".html")
     sheet.write_text(contact_sheet(folder, captions, output), encoding="utf-8")
-    return Labelled(captions, len(captions) - len(found), dict(left_out), sheet)
+    return Labelled(captions, len(captions) - len(found), dict(told.left_out), sheet)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is to be told of pictures when all are done: left out ones by reason, and the names of doubtful ones."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    unsure: list[str] = field(default_factory=list)
+    wordless: list[str] = field(default_factory=list)
+    flaws: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def sum_up(self, wishes: Wishes, say: Callable[[str], None]) -> None:
+        """A line for each kind of doubt."""
+        if self.unsure:
+            first, count = self.unsure[0], len(self.unsure)
+            say(text("pictures.unsure", count=count, first=first, threshold=wishes.threshold))
+        for flaw, key in FLAWS.items():
+            if found := self.flaws.get(flaw):
+                name, words = found[0]
+                say(text(key, count=len(found), first=name, words=words[:80], most=MOST_TOKENS))
+        if self.wordless:
+            say(text("pictures.wordless", count=len(self.wordless), first=self.wordless[0]))
+
+
+def _tags(files: Sequence[Path], own: Path, wishes: Wishes) -> list[Tag]:
+    """The tags that may be given; the file ``own`` of a CLIP that knows only some words stands in place of ours.
+
+    Raises:
+        UsageError: Every tag is undesired.
+        DataError: A file cannot be read.
+    """
+    tags = vocabulary(files, instead=own if own.is_file() else None)
+    left = [tag for tag in tags if not {tag.english, tag.chinese} & wishes.undesired]
+    if not left:
+        raise UsageError("pictures.all_undesired", where="--undesired")
+    return left
 
 
 def _known(table: Path, pictures: Collection[str], overwrite: bool) -> tuple[dict[str, str], list[Line]]:
@@ -149,19 +194,19 @@ class _Ranked:
 
 def _label_some(
     paths: Mapping[str, Path],
-    ranked: _Ranked,
+    ranked: _Ranked | None,
+    captioner: Captioner | None,
     wishes: Wishes,
-    left_out: Counter[str],
-    unsure: list[str],
+    told: _Told,
     say: Callable[[str], None],
 ) -> dict[str, str]:
-    """The captions of those that can be read; ``left_out`` and ``unsure`` grow by the others and the doubtful ones."""
-    opened = {}
+    """The captions of those that can be read; ``told`` grows by the others and the doubtful ones."""
+    opened: dict[str, Image] = {}
     for name, path in paths.items():
         try:
             picture = open_picture(path)
         except Unreadable as error:
-            left_out[error.bin] += 1
+            told.left_out[error.bin] += 1
             say(f"{name}: {error}")
             continue
         opened[name] = picture.image
@@ -169,14 +214,24 @@ def _label_some(
             say(f"{name}: {note}")
     if not opened:
         return {}
-    features_ND = ranked.clip.of_pictures(list(opened.values()))
-    best = {name: ranked.best(features_D) for name, features_D in zip(opened, features_ND, strict=True)}
-    unsure += [name for name, tags in best.items() if tags[0][1] < wishes.threshold]
-    return {name: caption_of(tags, wishes) for name, tags in best.items()}
+    pictures = list(opened.values())
+    best: dict[str, list[tuple[Tag, float]]] = {}
+    if ranked:
+        features_ND = ranked.clip.of_pictures(pictures)
+        best = {name: ranked.best(features_D) for name, features_D in zip(opened, features_ND, strict=True)}
+        told.unsure += [name for name, tags in best.items() if tags[0][1] < wishes.threshold]
+    said: dict[str, str] = {}
+    for name, one in zip(opened, captioner.of_pictures(pictures), strict=True) if captioner else ():
+        if one.flaw:
+            told.flaws.setdefault(one.flaw, []).append((name, one.words))
+        said[name] = "" if one.flaw == "repeats" else one.words
+    captions = {name: caption_of(best.get(name, []), wishes, said.get(name, "")) for name in opened}
+    told.wordless += [name for name, caption in captions.items() if not caption]
+    return {name: caption for name, caption in captions.items() if caption}
 
 
-def caption_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:
-    """The words for one picture: the prefix, then the sure tags in the order of their kinds' sureness.
+def caption_of(best: Sequence[tuple[Tag, float]], wishes: Wishes, sentence: str = "") -> str:
+    """The words for one picture: the prefix, the sentence, then the sure tags in the order of their kinds' sureness.
 
     Where none is sure enough the surest one is taken, since a picture without words teaches nothing.
     """
@@ -184,4 +239,4 @@ def caption_of(best: Sequence[tuple[Tag, float]], wishes: Wishes) -> str:
     words = [tag.word(wishes.language) for tag in sure[: wishes.most_tags]]
     words = [wishes.replaced.get(word, word) for word in words]
     comma = "，" if wishes.language == "zh" else ", "
-    return comma.join(dict.fromkeys(word for word in [wishes.prefix, *words] if word))
+    return comma.join(dict.fromkeys(word for word in [wishes.prefix, sentence, *words] if word))

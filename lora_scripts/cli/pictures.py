@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,20 @@ from lora_scripts.cli.verbs import app, say, teller
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
+FOR_TAGS = ("clip_model", "tags", "threshold", "undesired", "replace", "chinese")
+"""Options that say which tags are given and how."""
+
 
 @app.command(help=text("cli.label"))
 def label(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("cli.label_folder"))],
     output: Annotated[Path | None, typer.Option(metavar="FILE.csv", help=text("cli.label_output"))] = None,
     clip_model: Annotated[Path, typer.Option(metavar="DIR", help=text("cli.clip_model"))] = Path("models/tiny-clip"),
+    captioner: Annotated[Path | None, typer.Option(metavar="DIR", help=text("pictures.captioner"))] = None,
     tags: Annotated[list[Path] | None, typer.Option(metavar="FILE", help=text("cli.label_tags"))] = None,
     threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help=text("cli.label_threshold"))] = 0.25,
-    most_tags: Annotated[int, typer.Option("--max-tags", min=1, help=text("cli.label_max_tags"))] = 8,
+    most_tags: Annotated[int, typer.Option("--max-tags", min=0, help=text("cli.label_max_tags"))] = 8,
     undesired: Annotated[str | None, typer.Option(metavar="TAG,TAG", help=text("cli.label_undesired"))] = None,
     replace: Annotated[list[str] | None, typer.Option(metavar="OLD=NEW", help=text("cli.label_replace"))] = None,
     prefix: Annotated[str, typer.Option(help=text("cli.label_prefix"))] = "",
@@ -33,11 +39,14 @@ def label(
     pairs = [word.partition("=") for word in replace or []]
     if wrong := next(("".join(pair) for pair in pairs if not (pair[0].strip() and pair[1])), None):
         raise UsageError("pictures.bad_replacement", where="--replace", word=wrong)
+    if idle := _given(context, FOR_TAGS) if captioner and not most_tags else []:
+        raise UsageError("pictures.idle_options", where=", ".join(idle))
     table = output or (folder if folder.is_dir() else folder.parent) / "metadata.csv"
     done = label_folder(
         folder,
         table,
         clip_model=clip_model,
+        captioner=captioner,
         tags_files=tags or [],
         wishes=Wishes(
             threshold=threshold,
@@ -56,3 +65,9 @@ def label(
         reasons = ", ".join(f"{reason_words(reason)} {count}" for reason, count in done.left_out.items())
         say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))
     say(text("pictures.sheet_at", path=done.sheet))
+
+
+def _given(context: typer.Context, names: Collection[str]) -> list[str]:
+    """The options among ``names`` that stand on the command line, as they are spelt there."""
+    given = [p for p in context.command.params if p.name in names]
+    return [p.opts[0] for p in given if (s := context.get_parameter_source(p.name or "")) and s.name == "COMMANDLINE"]

@@ -53,6 +53,58 @@ TEXTS: dict[str, tuple[str, str]] = {
     "other_model.fix": ("name the folder of a CLIP model", "请指定 CLIP 模型的文件夹"),
     "clip_unreadable": ("the CLIP model does not load: {reason}", "无法加载 CLIP 模型：{reason}"),
     "clip_unreadable.fix": ("is the download complete?", "请检查下载是否完整"),
+    "captioner": (
+        "folder of a model that writes a sentence about a picture (BLIP, GIT); it goes before the tags, "
+        "or stands alone with --max-tags 0",
+        "为图片写一句描述的模型（BLIP、GIT）所在的文件夹；句子放在标签之前，--max-tags 0 时只要句子",
+    ),
+    "no_captioner": ("no captioner lies there: config.json is missing", "其中没有图片描述模型：缺少 config.json"),
+    "no_captioner.fix": (
+        "name the folder of one, for example a download of Salesforce/blip-image-captioning-base",
+        "请指定图片描述模型的文件夹，例如下载好的 Salesforce/blip-image-captioning-base",
+    ),
+    "other_captioner": (
+        "a model of the kind {kind}, which writes no captions; those of {kinds} do",
+        "这是 {kind} 模型，不写图片描述；可用的种类：{kinds}",
+    ),
+    "other_captioner.fix": (
+        "name the folder of a captioner, for example Salesforce/blip-image-captioning-base or microsoft/git-base-coco",
+        "请指定图片描述模型的文件夹，例如 Salesforce/blip-image-captioning-base 或 microsoft/git-base-coco",
+    ),
+    "captioner_unreadable": ("the captioner does not load: {reason}", "无法加载图片描述模型：{reason}"),
+    "captioner_unreadable.fix": ("is the download complete?", "请检查下载是否完整"),
+    "no_words_wanted": ("without a tag a picture would get no words", "不给标签，图片就没有任何文字"),
+    "no_words_wanted.fix": (
+        "let --max-tags be 1 or more, or let --captioner write a sentence",
+        "请让 --max-tags 至少为 1，或用 --captioner 写一句描述",
+    ),
+    "idle_options": ("with --max-tags 0 no tag is given, so this has no effect", "--max-tags 0 不给标签，此选项无作用"),
+    "idle_options.fix": ("leave it out, or let --max-tags be 1 or more", "请去掉它，或让 --max-tags 至少为 1"),
+    "sentence_language": (
+        "--chinese turns the tags only; the captioner's sentences stay in its own language",
+        "--chinese 只作用于标签；描述模型的句子仍是它自己的语言",
+    ),
+    "sentence_empty": (
+        "the captioner said nothing of {count} pictures: {first}",
+        "描述模型对 {count} 张图片没有给出任何文字：{first}",
+    ),
+    "sentence_repeats": (
+        "of {count} pictures the captioner only repeated itself, so its words are left out: {first} (“{words}”)",
+        "描述模型对 {count} 张图片只是重复，其文字未采用：{first}（“{words}”）",
+    ),
+    "sentence_cut": (
+        "the captioner did not come to an end in {most} tokens for {count} pictures; look at {first} (“{words}”)",
+        "描述模型对 {count} 张图片在 {most} 个词元内没有说完；请检查 {first}（“{words}”）",
+    ),
+    "wordless": (
+        "{count} pictures got no words and no line in the table: {first}",
+        "{count} 张图片没有得到文字，表格中没有它们的行：{first}",
+    ),
+    "none_worded": ("none of {count} pictures got any words", "{count} 张图片都没有得到文字"),
+    "none_worded.fix": (
+        "the lines above say why; let --max-tags be 1 or more, or name another captioner",
+        "上面说明了原因；请让 --max-tags 至少为 1，或换一个图片描述模型",
+    ),
     "bad_replacement": ("“{word}” is no replacement", "“{word}” 不是替换规则"),
     "bad_replacement.fix": ("write OLD=NEW", "请写成 旧词=新词"),
     "all_undesired": ("no tag is left to give", "没有可用的标签"),
