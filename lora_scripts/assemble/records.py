@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data import chat_format, render, spelling
+from lora_scripts.data.cache import cache_key
 from lora_scripts.data.chat_format import ChatFormat, template_of
 from lora_scripts.data.ledger import Finding
 from lora_scripts.data.preview import preview_lines
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.render import Document, Rendering, iter_documents, iter_pairs, joined, render_prompt
-from lora_scripts.data.rendered_cache import CachedDocuments, cache_key, cached_documents
+from lora_scripts.data.rendered_cache import CachedDocuments, cached_documents
 from lora_scripts.data.split import TRAINING, VALIDATION
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text

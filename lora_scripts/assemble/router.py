@@ -10,7 +10,7 @@ from lora_scripts.adapters.files import find_weights
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.survey import rows_of, survey_for
 from lora_scripts.config import load_config
-from lora_scripts.data.rendered_cache import cache_folder, cache_key
+from lora_scripts.data.cache import cache_folder, cache_key
 from lora_scripts.errors import LoraScriptsError, ModelError
 from lora_scripts.messages import text
 from lora_scripts.serve.routing import general_questions, learned, vectors

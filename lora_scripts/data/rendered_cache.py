@@ -1,6 +1,6 @@
 """Rendered documents on the disk: an Arrow IPC file, mapped into memory, so that a million of them cost no heap.
 
-An entry's name is a hash over everything its documents follow from (`cache_key`); the caller names the parts:
+An entry's name is a hash over everything its documents follow from (`cache.cache_key`); the caller names the parts:
 content of the data, tokenizer, template, limits, what was desensitised. An entry is written aside, flushed,
 sealed with the sha256 of every byte and renamed: there is a whole entry or none, also where two runs begin
 at once. Entries hold the token ids of text that was desensitised before it was rendered, never of raw text
@@ -11,13 +11,11 @@ Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import struct
 import tempfile
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,13 +25,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
 
+from lora_scripts.data.cache import LIMIT_BYTES, cache_folder, open_home, prune
 from lora_scripts.data.render import Document
 from lora_scripts.messages import text
 
-LIMIT_BYTES = 20 * 2**30
-_LAYOUT = 1  # part of every key: entries of another layout are never looked at
 _SUFFIX = ".arrow"
-_STALE_SECONDS = 3600  # a file aside that nobody wrote to for so long has lost its writer
 _BATCH_TOKENS, _BATCH_DOCUMENTS = 2**18, 2**13
 _TAG = b"sha256:"
 _SEAL = len(_TAG) + 64
@@ -59,23 +55,6 @@ class _Rows(NamedTuple):
     offsets: npt.NDArray[np.int32]
     mask: npt.NDArray[np.uint8]
     sources: Any
-
-
-def cache_folder() -> Path:
-    """Where caches go: ``LORA_SCRIPTS_CACHE``, else ``lora-scripts`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    if own := os.environ.get("LORA_SCRIPTS_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lora-scripts"
-
-
-def cache_key(**parts: object) -> str:
-    """sha256 in hexadecimal over ``parts`` as canonical JSON: equal parts, equal key, in whatever order.
-
-    Raises:
-        TypeError: A part is no JSON value.
-    """
-    told = json.dumps({"layout": _LAYOUT, "parts": parts}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 class CachedDocuments(Sequence[Document]):
@@ -187,7 +166,7 @@ def cached_documents(
     """The documents of ``key``: from the disk where they lie there whole, else made and kept.
 
     Args:
-        key: From `cache_key`.
+        key: From `cache.cache_key`.
         make: Makes the documents from the start; called a second time where they could not be kept.
         account: See `write_documents`; read it from ``.account`` where a `CachedDocuments` comes back.
         folder: In place of `cache_folder`.
@@ -200,9 +179,7 @@ def cached_documents(
     home = (folder or cache_folder()) / "documents"
     path = home / f"{key}{_SUFFIX}"
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)
-        _sweep(home)
+        open_home(home)
         if path.exists():
             if not (fault := fault_of(path)):
                 os.utime(path)
@@ -210,38 +187,11 @@ def cached_documents(
             say(text("augment.cache_broken", path=path, reason=fault))
             path.unlink(missing_ok=True)
         written = write_documents(path, make(), account=account)
-        _prune(home, limit_bytes, path, say)
+        prune(home, f"*{_SUFFIX}", path, say, limit_bytes)
     except OSError as e:
         say(text("augment.cache_off", folder=home, reason=e.strerror or str(e)))
         return list(make())
     return written
-
-
-def _prune(home: Path, limit_bytes: int, keep: Path, say: Callable[[str], None]) -> None:
-    """Remove entries, the least recently used first, until the rest fits; never ``keep``."""
-    entries: list[tuple[float, int, Path]] = []
-    for path in home.glob(f"*{_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            entries.append(((found := path.stat()).st_mtime, found.st_size, path))
-    total = sum(size for _, size, _ in entries)
-    removed = freed = 0
-    for _, size, path in sorted(entries):
-        if total - freed > limit_bytes and path != keep:
-            path.unlink(missing_ok=True)
-            removed, freed = removed + 1, freed + size
-    gib = limit_bytes / 2**30
-    if removed:
-        say(text("augment.cache_pruned", count=removed, freed=freed / 2**30, limit=gib, folder=home))
-    if total - freed > limit_bytes:
-        say(text("augment.cache_over", size=(total - freed) / 2**30, limit=gib, path=keep))
-
-
-def _sweep(home: Path) -> None:
-    """Remove what killed writers left aside."""
-    for path in home.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                path.unlink()
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[Any]:

@@ -16,11 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_scripts.data import rendered_cache
+from lora_scripts.data.cache import cache_folder, cache_key
 from lora_scripts.data.render import Document
 from lora_scripts.data.rendered_cache import (
     CachedDocuments,
-    cache_folder,
-    cache_key,
     cached_documents,
     fault_of,
     write_documents,
