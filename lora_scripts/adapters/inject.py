@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
+from torch import nn
 from torch.nn import Parameter
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -81,11 +82,12 @@ def inject(
     return adapted
 
 
-def trainable(model: PeftModel) -> list[Parameter]:
+def trainable(model: nn.Module) -> list[Parameter]:
     """The parameters that training changes, in the model's order."""
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def output_side(model: PeftModel) -> list[Parameter]:
+def output_side(model: nn.Module) -> list[Parameter]:
     """Those of ``trainable`` that LoRA+ moves faster: B, and DoRA's magnitudes. None of them in IA3."""
-    return [p for name, p in model.named_parameters() if p.requires_grad and ("lora_B" in name or p.ndim == 1)]
+    faster = ("lora_B", "lora_magnitude_vector")
+    return [p for name, p in model.named_parameters() if p.requires_grad and any(side in name for side in faster)]

@@ -13,7 +13,7 @@ from typing import Any
 from lora_scripts.errors import ModelError
 
 PROVENANCE = "provenance.json"
-LIBRARIES = ("lora-scripts", "torch", "transformers", "peft", "tokenizers", "safetensors")
+LIBRARIES = ("lora-scripts", "torch", "transformers", "diffusers", "peft", "tokenizers", "safetensors")
 
 
 def provenance(
@@ -59,18 +59,13 @@ def provenance_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def card(record: Mapping[str, Any]) -> str:
-    """The adapter card: what it is, what it was trained on, how it scored, how to load it. Markdown.
-
-    The front matter is that of model cards on the Hugging Face hub (keys base_model, library_name, tags).
-    """
-    config, plan, result = record["config"], record["plan"], record["result"]
-    named = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "ia3": "IA³"}.get(config.get("method"), "LoRA")
-    shape = f"{config['lora_rank']}, {config['lora_alpha']}, {config['lora_dropout']}" if named != "IA³" else "–"
-    scores = "\n".join(f"| {name} | {value} |" for name, value in result.items())
+def _head(record: Mapping[str, Any], library: str) -> str:
+    """Front matter, as of model cards on the Hugging Face hub (base_model, library_name, tags), and what it is."""
+    names = {"lora": "LoRA", "rslora": "rsLoRA", "dora": "DoRA", "ia3": "IA³"}
+    named = names.get(record["config"].get("method"), "LoRA")
     return f"""---
 base_model: {record["base"]["path"]}
-library_name: peft
+library_name: {library}
 tags: [lora, lora-scripts]
 ---
 
@@ -78,14 +73,29 @@ tags: [lora, lora-scripts]
 
 An adapter ({named}) for `{record["base"]["path"]}`, made by lora-scripts {record["libraries"]["lora-scripts"]} on \
 {record["made"][:10]}.
+"""
 
-| | |
-|---|---|
-| rank, alpha, dropout | {shape} |
-| trained values | {plan["trainable_parameters"]:,} of {plan["total_parameters"]:,} |
-| records trained, validated | {plan["records"]}, {plan["validation_records"]} |
-| steps × records a step | {plan["steps"]} × {plan["records_per_step"]} |
-{scores}
+
+def _table(record: Mapping[str, Any], more: Mapping[str, object]) -> str:
+    config, plan = record["config"], record["plan"]
+    shape = "–"
+    if config.get("method") != "ia3":
+        shape = f"{config['lora_rank']}, {config['lora_alpha']}, {config['lora_dropout']}"
+    rows: dict[str, object] = {
+        "rank, alpha, dropout": shape,
+        "trained values": f"{plan['trainable_parameters']:,} of {plan['total_parameters']:,}",
+        "records trained, validated": f"{plan['records']}, {plan['validation_records']}",
+        "steps × records a step": f"{plan['steps']} × {plan['records_per_step']}",
+        **more,
+        **record["result"],
+    }
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+
+def card(record: Mapping[str, Any]) -> str:
+    """The adapter card: what it is, what it was trained on, how it scored, how to load it. Markdown."""
+    return f"""{_head(record, "peft")}
+{_table(record, {})}
 
 ```python
 from peft import PeftModel
@@ -98,4 +108,26 @@ tokenizer = AutoTokenizer.from_pretrained("THIS FOLDER")  # with the chat templa
 
 `run.yaml` repeats the run, `proof.json` holds what was checked, `eval.json` the answers before and after, \
 `provenance.json` the fingerprints of base, data and template.
+"""
+
+
+def picture_card(record: Mapping[str, Any]) -> str:
+    """The card of a picture adapter."""
+    trigger = record["config"].get("trigger_word")
+    more = {"trigger word": trigger} if trigger else {}
+    return f"""{_head(record, "diffusers")}
+{_table(record, more)}
+
+![base left, adapter right](samples/base-and-adapter.png)
+
+```python
+from diffusers import DiffusionPipeline
+
+pipe = DiffusionPipeline.from_pretrained({record["base"]["path"]!r})
+pipe.load_lora_weights("THIS FOLDER")
+```
+
+`run.yaml` repeats the run, `proof.json` holds what was checked, `samples/` what was drawn on the way, \
+`provenance.json` the fingerprints of base and pictures. For A1111 and ComfyUI: `lora-scripts export THIS_FOLDER \
+--to kohya`.
 """

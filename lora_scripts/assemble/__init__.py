@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lora_scripts.assemble.finish import Outcome
+    from lora_scripts.assemble.outcome import Outcome
 
 
 def train(config: str | os.PathLike[str], *overrides: str) -> Outcome | None:

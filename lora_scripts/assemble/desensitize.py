@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from lora_scripts.assemble.survey import PSEUDONYM_KEY
+from lora_scripts.assemble.screen import PSEUDONYM_KEY
 from lora_scripts.data.pii.copies import desensitize_files
 from lora_scripts.data.pii.desensitize import Counts
 from lora_scripts.data.pii.find import DEFAULT_TYPES, PII_TYPES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from rich.console import Console
 
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
-from lora_scripts.adapters.provenance import card, provenance
+from lora_scripts.adapters.provenance import card
 from lora_scripts.assemble.adapters import used_lines
 from lora_scripts.assemble.compare import (
     compare_answers,
@@ -20,36 +19,26 @@ from lora_scripts.assemble.compare import (
     write_evaluation,
 )
 from lora_scripts.assemble.increment import measure, result_of
+from lora_scripts.assemble.outcome import Outcome, close
 from lora_scripts.assemble.parts import QUESTIONS_ASKED, Inputs, Parts
 from lora_scripts.assemble.records import prompt_of
 from lora_scripts.assemble.start import Start
 from lora_scripts.config import Config
 from lora_scripts.data.render import Document, halves
 from lora_scripts.data.split import TRAINING
-from lora_scripts.errors import ProofError
-from lora_scripts.evaluate.prove import Proof, logits_of, proof_of, prove
+from lora_scripts.evaluate.prove import Proof, logits_of, prove
 from lora_scripts.messages import text
 from lora_scripts.models.text import load_model, load_tokenizer
 from lora_scripts.training.allocator import give_back_freed_memory
-from lora_scripts.training.cards import measured_line
-from lora_scripts.training.checkpoint import PREFIX, read_tensors, sha256_of
-from lora_scripts.training.log import peak_memory_bytes, say
+from lora_scripts.training.checkpoint import PREFIX, read_tensors
+from lora_scripts.training.log import say
 from lora_scripts.training.preference import PreferenceTask
-from lora_scripts.training.room import peak_above
-from lora_scripts.training.run_dir import PROOF, write_json
 from lora_scripts.training.state import RunState
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to: its folder, eval.json's content, proof.json's content."""
-
-    run_dir: Path
-    evaluation: dict[str, Any]
-    proof: dict[str, Any]
-
-
-def finish(config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console) -> Outcome:
+def finish(
+    config: Config, start: Start[Inputs], parts: Parts, state: RunState, run_dir: Path, console: Console
+) -> Outcome:
     """Write the adapter of the best checkpoint, compare it with the base, prove it from the disk.
 
     Raises:
@@ -67,38 +56,14 @@ def finish(config: Config, start: Start, parts: Parts, state: RunState, run_dir:
     give_back_freed_memory()
     say(console, text("run.proving"))
     proven = proof_checks(config, inputs, document, ours, run_dir)
-    for name, reason in proven.left_out.items():
-        say(console, text("run.proof_left_out", name=name, reason=reason))
-    took, predicted = peak_above(held, inputs.device), plan.predicted_peak_bytes
-    say(console, measured_line(predicted, took))
-    record = provenance(
-        name=run_dir.name,
-        base={"path": config.base_model, "fingerprint": inputs.fingerprints["base"]},
-        fingerprints=inputs.fingerprints,
-        weights_sha256=sha256_of(run_dir / WEIGHTS_FILE),
-        config=config.model_dump(mode="json"),
-        plan=plan.to_json(),
-        result={
-            "base validation loss": evaluation["base"].get("loss"),
-            "validation loss": state.best_loss,
-            "steps taken": state.step,
-            "step of this adapter": state.best_step or state.step,
-            "peak memory bytes": peak_memory_bytes(),
-            "predicted bytes beside the libraries": predicted,
-            "measured bytes beside the libraries": took,
-        },
-    )
-    proof = proof_of(proven)
-    write_json(run_dir / "provenance.json", record)
-    (run_dir / "README.md").write_text(card(record), encoding="utf-8")
-    write_json(run_dir / PROOF, proof)
-    if not proof["ok"]:
-        failed = ", ".join(f"{c['name']} ({c['value']:.3g}, {c['bound']:.3g})" for c in proof["checks"] if not c["ok"])
-        raise ProofError("run.not_proven", where=run_dir / PROOF, failed=failed)
-    return Outcome(run_dir, evaluation, dict(proof))
+    proof = close(
+        config, inputs, plan, held, state, run_dir, proven,
+        weights=WEIGHTS_FILE, first_loss=evaluation["base"].get("loss"), card=card, say=lambda line: say(console, line),
+    )  # fmt: skip
+    return Outcome(run_dir, evaluation, proof, _lines(evaluation, proof, run_dir))
 
 
-def write_best(start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console) -> None:
+def write_best(start: Start[Inputs], parts: Parts, state: RunState, run_dir: Path, console: Console) -> None:
     """Put the adapter of the best checkpoint into the model and into ``run_dir``, and say what it is."""
     if state.best_step not in (0, state.step):
         restore_adapter(parts.model, read_tensors(run_dir / f"{PREFIX}{state.best_step}", WEIGHTS_FILE))
@@ -115,7 +80,7 @@ def write_best(start: Start, parts: Parts, state: RunState, run_dir: Path, conso
 
 
 def _evaluate(
-    config: Config, start: Start, parts: Parts, state: RunState, run_dir: Path, console: Console
+    config: Config, start: Start[Inputs], parts: Parts, state: RunState, run_dir: Path, console: Console
 ) -> dict[str, Any]:
     """Base and adapter on the held-out questions, and what an incremental run kept and learned: eval.json."""
     if start.inputs.rendered.questions:
@@ -132,7 +97,7 @@ def _evaluate(
     return evaluation
 
 
-def shortest(config: Config, start: Start) -> Document:
+def shortest(config: Config, start: Start[Inputs]) -> Document:
     """The shortest training document of the run's own rows; of a pair the one that is to be preferred."""
     own = start.inputs.rendered.training[: start.of_these_rows]
     document = min(own, key=lambda d: len(d.input_ids))
@@ -169,8 +134,8 @@ def _learned_from(document: Document) -> int:
     return next((i + 1 for i in range(end - 1, -1, -1) if not mask[i]), 0)
 
 
-def result_lines(outcome: Outcome) -> list[str]:
+def _lines(evaluation: dict[str, Any], proof: dict[str, Any], run_dir: Path) -> list[str]:
     """What the user reads at the end: scores, answers before and after, where things are."""
-    proven = text("run.proven", count=len(outcome.proof["checks"]))
-    lines = [*evaluation_lines(outcome.evaluation), "", proven, text("run.where", folder=outcome.run_dir)]
-    return [*lines, text("run.try_it", folder=outcome.run_dir)]
+    proven = text("run.proven", count=len(proof["checks"]))
+    lines = [*evaluation_lines(evaluation), "", proven, text("run.where", folder=run_dir)]
+    return [*lines, text("run.try_it", folder=run_dir)]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lora_scripts.adapters.files import adapter_tensors, restore_adapter
 from lora_scripts.adapters.inject import trainable
+from lora_scripts.assemble.kinds import AnyInputs
 from lora_scripts.assemble.parts import Inputs, Parts, build
 from lora_scripts.assemble.start import Start
 from lora_scripts.config import Config
@@ -17,7 +18,7 @@ from lora_scripts.training.shard import shard_base
 from lora_scripts.training.tasks import TextTask
 
 
-def refuse_differences(ranks: Ranks, inputs: Inputs) -> None:
+def refuse_differences(ranks: Ranks, inputs: AnyInputs) -> None:
     """All ranks must work with the same data, base and settings, on whatever machine they are.
 
     Raises:
@@ -48,7 +49,7 @@ def spread(parts: Parts, inputs: Inputs, ranks: Ranks) -> None:
     parts.plan = replace(parts.plan, device=inputs.device)
 
 
-def whole_again(config: Config, start: Start, parts: Parts) -> tuple[Start, Parts]:
+def whole_again(config: Config, start: Start[Inputs], parts: Parts) -> tuple[Start[Inputs], Parts]:
     """After a sharded run: the whole base with the trained adapter, on the CPU of the first rank."""
     tensors, plan = adapter_tensors(parts.model), parts.plan
     start = replace(start, inputs=replace(start.inputs, device="cpu"))

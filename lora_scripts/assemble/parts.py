@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -16,12 +17,15 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from lora_scripts.adapters.files import adapter_tensors
+from lora_scripts.adapters.files import adapter_tensors, config_text, restore_adapter
 from lora_scripts.adapters.inject import inject, output_side, trainable
 from lora_scripts.assemble.records import Rendered, identities, render_rows
+from lora_scripts.assemble.schedule import NOTED_KEYS, schedule_of
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
-from lora_scripts.errors import ModelError, TrainError
+from lora_scripts.data.ledger import Ledger
+from lora_scripts.data.render import Document
+from lora_scripts.errors import ModelError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
@@ -54,11 +58,6 @@ SHAPING_KEYS = (
     "eval_ratio", "eval_data",
 )  # fmt: skip
 """Keys that a resumed run must share with the run that wrote the checkpoint, beside base, data and template."""
-NOTED_KEYS = (
-    "epochs", "max_steps", "early_stopping_patience", "coach", "eval_steps", "gradient_checkpointing", "shard",
-)  # fmt: skip
-"""Keys that may differ on resume, which is said: they change how far the run goes, or how it is watched."""
-
 QUESTIONS_ASKED = 30
 """Held-out questions that base and adapter answer at the end, at most."""
 
@@ -83,6 +82,21 @@ class Inputs:
     replaced: list[str]
     notes: list[str]
 
+    @property
+    def ledger(self) -> Ledger:
+        """The account of the records."""
+        return self.rows.ledger
+
+    @property
+    def training(self) -> Sequence[Document]:
+        """What is learned."""
+        return self.rendered.training
+
+    @property
+    def validation(self) -> Sequence[Document]:
+        """What is measured."""
+        return self.rendered.validation
+
 
 @dataclass(slots=True)
 class Parts:
@@ -98,6 +112,22 @@ class Parts:
     attention: str
     notes: list[str]
     held: int
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The adapter as it is, on the CPU."""
+        return adapter_tensors(self.model)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put ``tensors`` back."""
+        restore_adapter(self.model, tensors)
+
+    def settings(self) -> str:
+        """What the adapter is beside its tensors: the content of adapter_config.json."""
+        return config_text(self.model)
+
+    def ready_files(self) -> dict[str, bytes]:
+        """What else a checkpoint needs to be used as an adapter: nothing."""
+        return {}
 
 
 def gather(config: Config, *, weights: bool = True) -> Inputs:
@@ -196,18 +226,6 @@ def optimizer_of(config: Config, model: PeftModel) -> torch.optim.Optimizer:
     )
 
 
-def trained_tensors(parts: Parts, step: int) -> dict[str, Tensor]:
-    """The adapter as it is after ``step``, on the CPU.
-
-    Raises:
-        TrainError: A value of it is not finite.
-    """
-    tensors = adapter_tensors(parts.model)
-    if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise TrainError("train.not_finite_adapter", step=step)
-    return tensors
-
-
 def _refuse_unknown_ids(base: PreTrainedModel, inputs: Inputs) -> None:
     rows = base.get_input_embeddings().weight.shape[0]
     highest = max(max(d.input_ids) for d in chain(inputs.rendered.training, inputs.rendered.validation))
@@ -222,6 +240,7 @@ def predict(config: Config, inputs: Inputs) -> tuple[Plan, list[str]]:
         base = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     shape = _shape(config, base, inputs, find_targets(base, config.target_modules))
     plan, checkpointing = plan_of(config, inputs, shape, "flat")
+    assert plan.work
     way = Way(inputs.device, bool(checkpointing), config.quantization, config.lora_dropout)
     fits = cards(
         shape, plan.work, way, accumulation=config.gradient_accumulation_steps, half=config.precision != "fp32"
@@ -260,30 +279,14 @@ def _plan(
         inputs.rendered.training,
         inputs.rendered.validation,
         shape,
-        batch_size=config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        epochs=config.epochs,
-        max_steps=config.max_steps,
-        warmup_ratio=config.warmup_ratio,
-        eval_steps=config.eval_steps,
-        save_steps=config.save_steps,
-        log_steps=config.log_steps,
         gradient_checkpointing=gradient_checkpointing,
-        learning_rate=config.learning_rate,
-        lr_schedule=config.lr_schedule,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        early_stopping_patience=config.early_stopping_patience,
-        save_total_limit=config.save_total_limit,
-        seed=config.seed,
-        device=inputs.device,
-        precision={torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}[inputs.weights],
         rows=rows,
         questions=min(QUESTIONS_ASKED, len(inputs.rendered.questions)),
         quantization=config.quantization,
         dropout=0.0 if config.method == "ia3" else config.lora_dropout,
         file_bytes=sum(file.stat().st_size for file in inputs.base.glob("*.safetensors")),
         whole_logits=whole_logits,
+        **schedule_of(config, inputs.device, inputs.weights),
     )
 
 
@@ -291,8 +294,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """The plan in words."""
     share = plan.trainable_parameters / plan.total_parameters
     return [
-        text("run.plan_data", records=plan.records, validation=plan.validation_records, tokens=plan.tokens,
-             learned=plan.learned_tokens, longest=plan.longest_document),
+        text("run.plan_data", records=plan.records, validation=plan.validation_records, tokens=plan.content["tokens"],
+             learned=plan.content["learned_tokens"], longest=plan.content["longest_document"]),
         text("run.plan_steps", steps=plan.steps, per_step=plan.records_per_step, epochs=plan.epochs,
              rate=plan.learning_rate, schedule=plan.lr_schedule),
         text("run.plan_model", trainable=plan.trainable_parameters, total=plan.total_parameters, share=share * 100,

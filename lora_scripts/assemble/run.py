@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 import torch
 from rich.console import Console
 from safetensors.torch import load
 from safetensors.torch import save as pack
 
-from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter
+from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE
 from lora_scripts.adapters.inject import trainable
-from lora_scripts.assemble.finish import Outcome, finish
+from lora_scripts.assemble.finish import finish
 from lora_scripts.assemble.folds import fold_figures
 from lora_scripts.assemble.increment import load_origin, measure
+from lora_scripts.assemble.kinds import (
+    AnyInputs,
+    AnyParts,
+    build,
+    gather,
+    optimizer_of,
+    plan_lines,
+    predict,
+    trained_tensors,
+)
+from lora_scripts.assemble.outcome import Outcome
 from lora_scripts.assemble.parallel import rank_notes, refuse_differences, spread, whole_again
-from lora_scripts.assemble.parts import Inputs, Parts, build, gather, optimizer_of, plan_lines, predict, trained_tensors
+from lora_scripts.assemble.parts import Inputs, Parts
+from lora_scripts.assemble.pictures.finish import finish_pictures
+from lora_scripts.assemble.pictures.parts import PictureParts
+from lora_scripts.assemble.pictures.samples import Samples
 from lora_scripts.assemble.records import question_prompt
 from lora_scripts.assemble.start import Start, choose_start, is_done, refuse_to_overwrite, set_aside
 from lora_scripts.assemble.watch import Watch
@@ -47,10 +59,11 @@ from lora_scripts.training.checkpoint import (
 from lora_scripts.training.log import RunLog, Unheard, say
 from lora_scripts.training.loop import fit
 from lora_scripts.training.optim import optimizer_tensors, restore_optimizer
-from lora_scripts.training.parallel import ALONE, LostRankError, Ranks, joined
+from lora_scripts.training.parallel import ALONE, Ranks, joined
 from lora_scripts.training.plan import Plan
 from lora_scripts.training.run_dir import PROOF, RUN, clear, drop_halves, held, write_json
 from lora_scripts.training.state import RunState, random_states, restore_random
+from lora_scripts.training.stopping import stop_requests
 
 SAMPLES, SAMPLE_TOKENS = 6, 64
 
@@ -89,16 +102,19 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
         if trained is None:
             return None
         with _in_words(run_dir):
-            return finish(loaded.config, *trained, run_dir, console)
+            start, parts, state = trained
+            if isinstance(parts, PictureParts):
+                return finish_pictures(loaded.config, start.inputs, parts, state, run_dir, console)
+            return finish(loaded.config, start, parts, state, run_dir, console)
 
 
 def _train(
     loaded: Loaded, ranks: Ranks, run_dir: Path, folder: ExitStack, console: Console, strict: bool
-) -> tuple[Start, Parts, RunState] | None:
+) -> tuple[Start[Any], AnyParts, RunState] | None:
     """From files to a trained adapter, on all ranks; ``folder`` holds the output folder until the run ends."""
     config = loaded.config
 
-    def prepare() -> Start | None:
+    def prepare() -> Start[Any] | None:
         if ranks.first:
             refuse_to_overwrite(config, run_dir)
         inputs = gather(config.model_copy(update={"device": ranks.own_device(config.device)}))
@@ -112,7 +128,7 @@ def _train(
                 drop_halves(run_dir)
         return choose_start(config, inputs)
 
-    start: Start | None = ranks.together(prepare)
+    start: Start[Any] | None = ranks.together(prepare)
     if not ranks.first_says(b"go on" if start else b"") or start is None:
         return None
     refuse_differences(ranks, start.inputs)
@@ -122,7 +138,7 @@ def _train(
         return _in_folder(config, ranks, start, run_dir, console)
 
 
-def _open_folder(loaded: Loaded, start: Start, run_dir: Path, console: Console) -> Start:
+def _open_folder(loaded: Loaded, start: Start[Any], run_dir: Path, console: Console) -> Start[Any]:
     """Clear what is left of other runs, write and tell what is known before a model is loaded."""
     config = loaded.config
     start, aside = set_aside(start, run_dir)
@@ -130,25 +146,29 @@ def _open_folder(loaded: Loaded, start: Start, run_dir: Path, console: Console) 
         clear(run_dir)
     (run_dir / PROOF).unlink(missing_ok=True)
     (run_dir / RUN).write_text(dump_config(config), encoding="utf-8")
-    write_report(start.inputs.rows.ledger, run_dir)
+    write_report(start.inputs.ledger, run_dir)
     tell(console, loaded, start.inputs, start, None)
     if aside:
         say(console, text("increment.set_aside", folder=aside))
     if config.folds and (start.checkpoint or start.increment):
         say(console, text("run.no_folds"))
-    elif config.folds:
+    elif config.folds and isinstance(start.inputs, Inputs):
         fold_figures(config, start.inputs, config.folds, run_dir, lambda line: say(console, line))
     return start
 
 
 def _in_folder(
-    config: Config, ranks: Ranks, start: Start, run_dir: Path, console: Console
-) -> tuple[Start, Parts, RunState]:
+    config: Config, ranks: Ranks, start: Start[Any], run_dir: Path, console: Console
+) -> tuple[Start[Any], AnyParts, RunState]:
     """The part of ``_train`` that needs a model."""
     inputs = start.inputs
     sharded = config.shard and ranks.size > 1
-    parts: Parts = ranks.together(lambda: build(config, replace(inputs, device="cpu") if sharded else inputs))
-    if sharded:
+
+    def heard(line: str) -> None:
+        say(console, line)
+
+    parts: AnyParts = ranks.together(lambda: build(config, replace(inputs, device="cpu") if sharded else inputs, heard))
+    if sharded and isinstance(parts, Parts):
         ranks = replace(ranks, sharded=True)
         spread(parts, inputs, ranks)
     if ranks.first:
@@ -156,7 +176,7 @@ def _in_folder(
     for line in [*parts.notes, *rank_notes(config, ranks), *plan_lines(parts.plan)]:
         say(console, line)
     state = follow_plan(config, start, parts, run_dir, console, ranks)
-    if sharded and ranks.first:
+    if sharded and ranks.first and isinstance(parts, Parts):
         start, parts = whole_again(config, start, parts)
     return start, parts, state
 
@@ -173,14 +193,14 @@ def _in_words(run_dir: Path) -> Iterator[None]:
         raise Interrupted("run.stopped", where=run_dir) from e
 
 
-def _refuse_notes(inputs: Inputs, strict: bool) -> None:
+def _refuse_notes(inputs: AnyInputs, strict: bool) -> None:
     if strict and inputs.replaced:
         raise UsageError("run.strict", notes="; ".join(inputs.replaced))
 
 
-def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: Plan | None) -> None:
+def tell(console: Console, loaded: Loaded, inputs: AnyInputs, start: Start[Any], plan: Plan | None) -> None:
     """Print what was decided: config notes, ledger, data and device notes, where the run starts, the plan."""
-    account = [f"{label}: {value}" for label, value in summary(inputs.rows.ledger)]
+    account = [f"{label}: {value}" for label, value in summary(inputs.ledger)]
     lines = [*loaded.notes, *account, *inputs.notes]
     lines += start.lines(loaded.config.resume_from_checkpoint)
     for line in [*lines, *(plan_lines(plan) if plan else [])]:
@@ -188,16 +208,19 @@ def tell(console: Console, loaded: Loaded, inputs: Inputs, start: Start, plan: P
 
 
 def follow_plan(
-    config: Config, start: Start, parts: Parts, run_dir: Path, console: Console, ranks: Ranks = ALONE
+    config: Config, start: Start[Any], parts: AnyParts, run_dir: Path, console: Console, ranks: Ranks = ALONE
 ) -> RunState:
     """Train to the end of the plan, with everything that is seen and saved on the way."""
     inputs, parameters = start.inputs, trainable(parts.model)
-    optimizer = optimizer_of(config, parts.model)
+    optimizer = optimizer_of(config, parts)
     torch.manual_seed(config.seed)
     state = _begin(config, start, parts, optimizer, run_dir, console, ranks)
     log: RunLog | Unheard = Unheard()
     watch: Watch | None = None
-    if ranks.first:
+    if ranks.first and isinstance(parts, PictureParts):
+        samples = Samples(config, inputs, parts, run_dir, lambda line: say(console, line))
+        log = RunLog(run_dir, parts.plan, state, console, ask=lambda: samples.at(state.step))
+    elif ranks.first and isinstance(parts, Parts):
         ask = list if ranks.sharded else sampler(config, inputs, parts)
         watch = Watch(config, inputs, parts.plan, run_dir, state)
         log = RunLog(run_dir, parts.plan, state, console, ask=ask, judge=watch.judge)
@@ -211,9 +234,7 @@ def follow_plan(
                 parameters,
                 log=log,
                 save=lambda s: save(s, inputs, parts, optimizer, run_dir, ranks),
-                evaluate=evaluator(config, inputs, parts, state, ranks, console)
-                if inputs.rendered.validation
-                else None,
+                evaluate=evaluator(config, inputs, parts, state, ranks, console) if inputs.validation else None,
                 stop_wanted=stop_wanted,
                 halved=log.halved,
                 ranks=ranks,
@@ -231,8 +252,8 @@ def follow_plan(
 
 def _begin(
     config: Config,
-    start: Start,
-    parts: Parts,
+    start: Start[Any],
+    parts: AnyParts,
     optimizer: torch.optim.Optimizer,
     run_dir: Path,
     console: Console,
@@ -248,21 +269,21 @@ def _begin(
             keep_best(state, start.checkpoint, run_dir, console)
         return state
     state = RunState(fingerprints=start.inputs.fingerprints)
-    if part := start.increment:
+    if (part := start.increment) and isinstance(parts, Parts):
         if ranks.first:
             load_origin(parts, part.origin)
         if ranks.size > 1:
-            restore_adapter(parts.model, load(ranks.first_says(pack(adapter_tensors(parts.model)))))
+            parts.restore(load(ranks.first_says(pack(parts.tensors()))))
         state.origin = str(part.origin.path)
         state.before = measure(config, parts, part)
     return state
 
 
 def evaluator(
-    config: Config, inputs: Inputs, parts: Parts, state: RunState, ranks: Ranks, console: Console
+    config: Config, inputs: AnyInputs, parts: AnyParts, state: RunState, ranks: Ranks, console: Console
 ) -> Callable[[], float]:
     """A function that measures the validation loss, each rank on its part of the records."""
-    validation = inputs.rendered.validation
+    validation: Any = inputs.validation
     shares = [validation[rank :: ranks.size] for rank in range(ranks.size)]
     most = config.batch_size
 
@@ -321,8 +342,8 @@ def sampler(config: Config, inputs: Inputs, parts: Parts) -> Callable[[], list[t
 
 def save(
     state: RunState,
-    inputs: Inputs,
-    parts: Parts,
+    inputs: AnyInputs,
+    parts: AnyParts,
     optimizer: torch.optim.Optimizer,
     run_dir: Path,
     ranks: Ranks = ALONE,
@@ -348,7 +369,8 @@ def save(
             RANDOM_FILE: random_states(),
             IDENTITIES_FILE: {side: torch.from_numpy(ids.copy()) for side, ids in inputs.identities.items()},
         },
-        {CONFIG_FILE: config_text(parts.model), STATE_FILE: state.to_json()},
+        {CONFIG_FILE: parts.settings(), STATE_FILE: state.to_json()},
+        parts.ready_files(),
     )
     point(run_dir, "last", path)
     if state.best_step == state.step:
@@ -357,41 +379,12 @@ def save(
         prune(run_dir, parts.plan.save_total_limit, {state.best_step, state.step})
 
 
-def restore(checkpoint: Path | None, parts: Parts, optimizer: torch.optim.Optimizer, ranks: Ranks) -> RunState:
+def restore(checkpoint: Path | None, parts: AnyParts, optimizer: torch.optim.Optimizer, ranks: Ranks) -> RunState:
     """Put adapter, optimiser, random generators and position back as they were; the first rank reads for all."""
     names = (WEIGHTS_FILE, OPTIMIZER_FILE, RANDOM_FILE, STATE_FILE)
     read = ranks.together(lambda: [(checkpoint / name).read_bytes() for name in names] if checkpoint else [b""] * 4)
     weights, moments, random, position = [ranks.first_says(raw) for raw in read]
-    restore_adapter(parts.model, load(weights))
+    parts.restore(load(weights))
     restore_optimizer(optimizer, load(moments))
     restore_random(load(random))
     return RunState.from_json(position.decode())
-
-
-@contextmanager
-def stop_requests(console: Console, ranks: Ranks = ALONE) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second one ends the process at once.
-
-    Not so among ranks: there Ctrl-C comes from the terminal and once more from the launcher, which ends by force what
-    does not stop. It also asks the others to stop when one rank died, and the first has to tell about that.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked and ranks.size == 1:
-            os._exit(1)
-        if not asked:
-            say(console, text("train.stopping"))
-        asked.append(number)
-
-    names = [n for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-    before = {getattr(signal, n): signal.signal(getattr(signal, n), note) for n in names}
-    lost = False
-    try:
-        yield lambda: bool(asked)
-    except LostRankError:
-        lost = True
-        raise
-    finally:
-        for number, handler in () if lost else before.items():
-            signal.signal(number, handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from lora_scripts.assemble.increment import (
     FIXED,
@@ -15,6 +16,7 @@ from lora_scripts.assemble.increment import (
     read_origin,
     state_of,
 )
+from lora_scripts.assemble.kinds import AnyInputs
 from lora_scripts.assemble.parts import Inputs
 from lora_scripts.config import Config
 from lora_scripts.errors import UsageError
@@ -26,15 +28,18 @@ from lora_scripts.training.state import RunState
 EARLIER = "earlier-"
 
 
+Kind = TypeVar("Kind", bound=AnyInputs)
+
+
 @dataclass(frozen=True, slots=True)
-class Start:
+class Start(Generic[Kind]):
     """Where a run starts: at a checkpoint, at an earlier adapter, or at nothing.
 
     ``inputs`` are what the run works on, ``skipped`` newer checkpoints that are broken, ``changed`` the keys that
     differ from the checkpoint's and may. With ``increment`` and no ``checkpoint`` only weights are taken over.
     """
 
-    inputs: Inputs
+    inputs: Kind
     checkpoint: Path | None = None
     skipped: tuple[Skipped, ...] = ()
     changed: tuple[str, ...] = ()
@@ -43,7 +48,7 @@ class Start:
     @property
     def of_these_rows(self) -> int:
         """How many of the training documents come from the data of this run; replayed ones behind them may not."""
-        return self.increment.new_records if self.increment else len(self.inputs.rendered.training)
+        return self.increment.new_records if self.increment else len(self.inputs.training)
 
     def lines(self, wanted: str | None) -> list[str]:
         """What to tell the user about it."""
@@ -73,7 +78,7 @@ def refuse_to_overwrite(config: Config, run_dir: Path) -> None:
         raise UsageError("run.unfinished_there", where=run_dir)
 
 
-def is_done(config: Config, inputs: Inputs, run_dir: Path) -> bool:
+def is_done(config: Config, inputs: AnyInputs, run_dir: Path) -> bool:
     """Whether this very run is finished in ``run_dir`` already.
 
     Raises:
@@ -86,7 +91,7 @@ def is_done(config: Config, inputs: Inputs, run_dir: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         record = {}
     found = {name: said for name, said in differences(record, inputs.fingerprints).items() if name != "noted.libraries"}
-    if "data" in found and not set(found) & set(FIXED):
+    if "data" in found and not set(found) & set(FIXED) and isinstance(inputs, Inputs):
         if origin := state_of_run(run_dir).origin:  # made by an incremental run: the same once more?
             again = increment(config, inputs, read_origin(Path(origin)))
             if again and not set(differences(record, again.inputs.fingerprints)) - {"noted.libraries"}:
@@ -103,7 +108,7 @@ def state_of_run(run_dir: Path) -> RunState:
     return state_of(checkpoint) if checkpoint else RunState()
 
 
-def choose_start(config: Config, inputs: Inputs) -> Start:
+def choose_start(config: Config, inputs: AnyInputs) -> Start[Any]:
     """Where ``resume_from_checkpoint`` means the run to start.
 
     The same data, base and settings: exactly where the checkpoint was. New records: from its weights, on the new ones.
@@ -131,22 +136,23 @@ def choose_start(config: Config, inputs: Inputs) -> Start:
     return _go_on(config, inputs, named, ())
 
 
-def _go_on(config: Config, inputs: Inputs, checkpoint: Path, skipped: tuple[Skipped, ...]) -> Start:
+def _go_on(config: Config, inputs: AnyInputs, checkpoint: Path, skipped: tuple[Skipped, ...]) -> Start[Any]:
     """Exactly from ``checkpoint`` where it is of this run, else from its weights where only records were added."""
     state = state_of(checkpoint)
-    part = increment(config, inputs, read_origin(Path(state.origin))) if state.origin else None
+    words = inputs if isinstance(inputs, Inputs) else None
+    part = increment(config, words, read_origin(Path(state.origin))) if state.origin and words else None
     own = part.inputs if part else inputs
     found = differences(state.fingerprints, own.fingerprints)
     refused = [name for name in found if not name.startswith("noted.")]
     if not refused:
         noted = tuple(said for name, said in found.items() if name.startswith("noted."))
         return Start(own, checkpoint, skipped, noted, part)
-    if "data" in refused and not set(refused) & set(FIXED):
+    if "data" in refused and not set(refused) & set(FIXED) and words:
         if config.resume_from_checkpoint == "auto":
             origin = checkpoint.parent if is_finished(checkpoint.parent) else _best_of(checkpoint, state)
         else:
             origin = checkpoint
-        fresh = increment(config, inputs, read_origin(origin))
+        fresh = increment(config, words, read_origin(origin))
         if fresh:
             return Start(fresh.inputs, None, skipped, (), fresh)
     raise UsageError("run.other_run", where=checkpoint, names=", ".join(found[name] for name in refused))
@@ -157,8 +163,10 @@ def _best_of(checkpoint: Path, state: RunState) -> Path:
     return best if state.best_step and not fault_of(best) else checkpoint
 
 
-def _train_on(config: Config, inputs: Inputs, folder: Path) -> Start:
+def _train_on(config: Config, inputs: AnyInputs, folder: Path) -> Start[Any]:
     """From the weights of an adapter's folder: on what is new since, or on everything."""
+    if not isinstance(inputs, Inputs):
+        raise UsageError("picture_run.no_increment", where=folder)
     origin = read_origin(folder)
     found = increment(config, inputs, origin)
     found = found or again(inputs, origin, text("increment.nothing_new", origin=origin.path))
@@ -171,7 +179,7 @@ def earlier_runs(run_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.removeprefix(EARLIER)))
 
 
-def set_aside(start: Start, run_dir: Path) -> tuple[Start, Path | None]:
+def set_aside(start: Start[Any], run_dir: Path) -> tuple[Start[Any], Path | None]:
     """Move the run that ``start`` trains on from, where it lies in ``run_dir`` itself, into a folder of its own there.
 
     Renames only: killed between two of them, the next start finds the checkpoints in one of the two places.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -12,21 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_scripts.assemble.pictures import check_pictures
+from lora_scripts.assemble.pictures.records import check_pictures
+from lora_scripts.assemble.screen import Screen, screen_of
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.clean import clean
 from lora_scripts.data.findings import Finder
-from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.pictures.reading import is_picture_folder
-from lora_scripts.data.pii.desensitize import desensitize_records, desensitize_text
-from lora_scripts.data.pii.find import DEFAULT_TYPES
+from lora_scripts.data.pii.desensitize import desensitize_text
 from lora_scripts.data.reading.formats import iter_drafts, nothing_left
 from lora_scripts.data.records import Record
 from lora_scripts.data.split import LEFT_OUT, Split
 from lora_scripts.errors import DataError, Problem
-from lora_scripts.messages import text
 
-PSEUDONYM_KEY = "LORA_SCRIPTS_PSEUDONYM_KEY"
 LARGE = 20_000  # more records than this are not held in memory but read again where they are needed
 
 
@@ -59,29 +56,6 @@ class Given:
     roles: Mapping[str, Sequence[str]] | None = None
     columns: Mapping[str, str] | None = None
     preference: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """How personal data are taken out of records: ``mode`` as in the config, ``off`` for not at all."""
-
-    mode: str
-    types: tuple[str, ...] = DEFAULT_TYPES
-
-    def records(self, records: Iterator[Record], ledger: Ledger) -> Iterator[Record]:
-        """``records`` without personal data; the ledger tells how much was found."""
-        if self.mode == "off":
-            return records
-        key = os.environ.get(PSEUDONYM_KEY, "")
-        return desensitize_records(records, ledger, mode=self.mode, types=self.types, key=key)
-
-    def findings(self) -> list[Finding]:
-        """What the choice of mode and types leaves in the records."""
-        if self.mode == "off":
-            return [Finding("warning", "desensitize_off", "desensitize", text("run.desensitize_off"))]
-        left = [kind for kind in DEFAULT_TYPES if kind not in self.types]
-        said = text("run.types_left", names=" ".join(left))
-        return [Finding("warning", "types_left", "desensitize_types", said)] if left else []
 
 
 @dataclass(slots=True)
@@ -147,14 +121,14 @@ def survey_of(path: Path) -> Survey:
         return survey_for(load_config(path).config)
     keys = Config.model_fields
     split = Split(keys["eval_ratio"].default, keys["seed"].default)
-    return Survey([(path, None)], Given(), Screen(keys["desensitize"].default), split)
+    return Survey([(path, None)], Given(), Screen(), split)
 
 
 def survey_for(config: Config) -> Survey:
     """The survey that a run of this config makes."""
     roles = {str(role): names for role, names in config.roles.items()} if config.roles else None
     columns = {str(part): header for part, header in config.columns.items()} if config.columns else None
-    screen = Screen(config.desensitize, config.desensitize_types or DEFAULT_TYPES)
+    screen = screen_of(config)
     given = Given(roles, columns, config.task_type == "preference")
     if config.eval_data:
         sources: list[tuple[str | Path, bool | None]] = [(config.data_path, False), (config.eval_data, True)]

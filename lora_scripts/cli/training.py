@@ -28,7 +28,6 @@ def train(
         raise UsageError("cli.no_config")
     loaded = load_config(path, given)
     console = stderr_console()
-    from lora_scripts.assemble.finish import result_lines
     from lora_scripts.assemble.run import look, train_run
 
     if dry_run:
@@ -40,7 +39,7 @@ def train(
     if outcome is None:
         say(text("run.already_finished", folder=loaded.config.output_dir))
         return
-    for line in result_lines(outcome):
+    for line in outcome.lines:
         say(line)
 
 

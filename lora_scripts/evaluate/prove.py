@@ -46,7 +46,8 @@ def logits_of(model: PreTrainedModel | PeftModel, ids: Sequence[int]) -> Tensor:
     return out  # type: ignore[no-any-return]
 
 
-def _apart(a: Tensor, b: Tensor) -> float:
+def apart(a: Tensor, b: Tensor) -> float:
+    """The largest difference between two tensors."""
     return float((a - b).abs_().max())
 
 
@@ -69,10 +70,10 @@ def prove(
     bare = logits_of(base, ids)
     model = PeftModel.from_pretrained(base, str(folder))
     on = logits_of(model, ids)
-    from_ours = _apart(on, ours)
+    from_ours = apart(on, ours)
     with model.disable_adapter():
         off = logits_of(model, ids)
-    from_off, from_bare = _apart(on, off), _apart(off, bare)
+    from_off, from_bare = apart(on, off), apart(off, bare)
     del bare, off  # whole logits are what a proof needs memory for
     saved = load_file(folder / WEIGHTS_FILE)
     bound = adapter_tensors(model)
@@ -84,7 +85,7 @@ def prove(
     checks = [
         Check("every_value_is_finite", not broken, broken, 0),
         Check("every_tensor_is_bound_by_stock_peft", not differing, len(differing), 0),
-        _untouched(saved),
+        untouched(saved),
         Check("stock_peft_logits_equal_ours", from_ours <= within, from_ours, within),
         Check("adapter_on_differs_from_off_by_at_least", from_off >= least, from_off, least),
         Check("adapter_off_equals_base", from_bare == 0, from_bare, 0),
@@ -95,13 +96,13 @@ def prove(
     if getattr(base, "is_quantized", False):
         left_out["merged_equals_adapter"] = text("adapters.merge_left_out")
     else:
-        merged = _apart(logits_of(model.merge_and_unload(), ids), on)
+        merged = apart(logits_of(model.merge_and_unload(), ids), on)
         checks.append(Check("merged_equals_adapter", merged <= within, merged, within))
     finite = [c if math.isfinite(c.value) else Check(c.name, False, -1.0, c.bound) for c in checks]
     return Proof(finite, left_out)
 
 
-def _untouched(saved: Mapping[str, Tensor]) -> Check:
+def untouched(saved: Mapping[str, Tensor]) -> Check:
     """Tensors that training left as they began: B at zero, the factors of IA3 at one."""
     factors = any(name.endswith(".ia3_l") for name in saved)
     dead = sum(not (value != 1).any() if factors else not value.any() for value in saved.values())

@@ -74,9 +74,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "收到停止请求：完成当前步并写入检查点（再按一次立即停止）",
     ),
     "step_line": (
-        "step {step}/{steps}  epoch {epoch:.2f}  loss {loss:.4f}  {speed:.0f} tokens/s  left {left}",
-        "步 {step}/{steps}  轮 {epoch:.2f}  损失 {loss:.4f}  {speed:.0f} 词元/秒  剩余 {left}",
+        "step {step}/{steps}  epoch {epoch:.2f}  loss {loss:.4f}  {speed}  left {left}",
+        "步 {step}/{steps}  轮 {epoch:.2f}  损失 {loss:.4f}  {speed}  剩余 {left}",
     ),
+    "speed_tokens": ("{speed:.0f} tokens/s", "{speed:.0f} 词元/秒"),
+    "speed_pictures": ("{speed:.1f} pictures/s", "{speed:.1f} 张/秒"),
     "eval_line": (
         "step {step}: validation loss {loss:.4f}{mark}",
         "第 {step} 步：验证损失 {loss:.4f}{mark}",

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,12 +105,12 @@ def check_config(folder: Path) -> None:
     """
     if not (folder / "config.json").exists():
         if (folder / "adapter_config.json").exists():
-            base = _read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "?"
+            base = read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "?"
             raise ModelError("models.is_adapter", where=folder, base=base)
         if (folder / "model_index.json").exists():
             raise ModelError("models.is_pipeline", where=folder)
         raise ModelError("models.no_config", where=folder)
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     model_type = str(config.get("model_type", ""))
     if config.get("auto_map") and not _native(model_type):
         raise ModelError("models.remote_code", where=folder, model_type=model_type or "?")
@@ -131,7 +131,12 @@ def _native(model_type: str) -> bool:
     return bool(roots and name.isidentifier() and (Path(roots[0]) / "models" / name).is_dir())
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ModelError: It cannot be read, or holds something else.
+    """
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -149,7 +154,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        weight_map = _read_json(index).get("weight_map")
+        weight_map = read_json(index).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise ModelError("models.bad_json", where=index, reason="no weight_map")
         names = sorted({str(name) for name in weight_map.values()})
@@ -198,14 +203,20 @@ def base_fingerprint(path: str | Path) -> str:
     tells two models apart, but may miss a single changed value.
     """
     folder = Path(path)
-    files = weight_files(folder)
-    sampled = sum(file.stat().st_size for file in files) > WHOLE_HASH_BYTES
     digest = hashlib.sha256((folder / "config.json").read_bytes())
+    sampled = add_blocks(digest, weight_files(folder), folder)
+    return f"sha256{'-sampled' if sampled else ''}:{digest.hexdigest()}"
+
+
+def add_blocks(digest: hashlib._Hash, files: Sequence[Path], root: Path) -> bool:
+    """Add weights to a fingerprint, by their names below ``root``; whether they were only read in part."""
+    sampled = sum(file.stat().st_size for file in files) > WHOLE_HASH_BYTES
     for file in files:
-        digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode())
+        name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+        digest.update(f"\0{name}\0{file.stat().st_size}\0".encode())
         for block in _blocks(file, sampled):
             digest.update(block)
-    return f"sha256{'-sampled' if sampled else ''}:{digest.hexdigest()}"
+    return sampled
 
 
 def _blocks(file: Path, sampled: bool) -> Iterator[bytes]:
@@ -241,7 +252,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
 
 def _padding(tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
     """An existing token to fill rows with; what it is does not matter, since it is neither seen nor learned."""
-    config = _read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
     ends = config.get("eos_token_id")
     ends = ends if isinstance(ends, list) else [ends]
     for candidate in (config.get("pad_token_id"), tokenizer.eos_token_id, *ends, tokenizer.unk_token_id, 0):
@@ -273,7 +284,7 @@ def refuse_missing(path: str | Path, report: Mapping[str, Collection[str]]) -> N
         ModelError: A weight is not in the file; it would be random.
     """
     if missing := sorted(report["missing_keys"]):
-        raise ModelError("models.weights_missing", where=path, count=len(missing), names=_some(missing))
+        raise ModelError("models.weights_missing", where=path, count=len(missing), names=some_of(missing))
 
 
 def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantization: str = "none") -> PreTrainedModel:
@@ -307,9 +318,9 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantizatio
         raise ModelError("models.load_failed", where=path, reason=_first_line(error)) from error
     refuse_missing(path, report)
     if unexpected := sorted(report["unexpected_keys"]):
-        log.warning(text("models.weights_unused", where=path, count=len(unexpected), names=_some(unexpected)))
+        log.warning(text("models.weights_unused", where=path, count=len(unexpected), names=some_of(unexpected)))
     if broken := broken_values(model) or (broken_in_files(weight_files(Path(path))) if options else []):
-        raise ModelError("models.not_finite", where=path, count=len(broken), names=_some(broken))
+        raise ModelError("models.not_finite", where=path, count=len(broken), names=some_of(broken))
     model.requires_grad_(False)
     if device == "cpu":
         use_onednn(model)
@@ -322,7 +333,8 @@ def load_model(path: str | Path, *, dtype: torch.dtype, device: str, quantizatio
         raise ModelError("models.no_room", where=path, device=device, reason=_first_line(error)) from error
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """The first few of ``names``."""
     return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 

@@ -57,9 +57,13 @@ def _manifest(files: Mapping[str, str]) -> str:
 
 
 def write_checkpoint(
-    run_dir: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], texts: Mapping[str, str]
+    run_dir: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    texts: Mapping[str, str],
+    ready: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write ``checkpoint-<step>`` whole: ``tensors`` by file name (safetensors), ``texts`` by file name.
+    """Write ``checkpoint-<step>`` whole: ``tensors`` (safetensors), ``texts`` and ``ready`` files, by file name.
 
     Raises:
         TrainError: The disk is full or the folder cannot be written; nothing half-made stays.
@@ -69,7 +73,7 @@ def write_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         contents = {name: save({k: v.contiguous() for k, v in group.items()}) for name, group in tensors.items()}
-        contents |= {name: text.encode() for name, text in texts.items()}
+        contents |= {name: text.encode() for name, text in texts.items()} | dict(ready or {})
         for name, raw in contents.items():
             (temporary / name).write_bytes(raw)
             _flush(temporary / name)

@@ -21,6 +21,7 @@ from lora_scripts.training.run_dir import write_whole
 from lora_scripts.training.state import RunState
 
 SHOWN = 3  # answers to sample questions that the terminal shows; metrics.jsonl has them all
+LOSSES = {"tokens": "loss (nats a learned token)", "pictures": "loss (mean squared error)"}
 Judge = Callable[[RunState, float | None, float, list[tuple[str, str]]], tuple[dict[str, float], list[str]]]
 """(state, mean training loss since the last evaluation, validation loss, answers) → figures to log, lines to print."""
 
@@ -80,12 +81,12 @@ class RunLog:
                 TextColumn(text("train.progress")),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} tok/s  {task.fields[memory]}"),
+                TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]}  {task.fields[memory]}"),
                 TimeRemainingColumn(),
                 console=console,
             )
             self._bar = self._progress.add_task(
-                "", total=plan.steps, completed=state.step, loss=float("nan"), speed=0.0, memory=""
+                "", total=plan.steps, completed=state.step, loss=float("nan"), speed="", memory=""
             )
             self._progress.start()
 
@@ -113,7 +114,7 @@ class RunLog:
         speed = self._window_tokens / max(self._window_seconds, 1e-9)
         if self._progress:
             memory = text("train.memory", gib=memory_bytes() / 2**30)
-            self._progress.update(self._bar, completed=state.step, loss=loss, speed=speed, memory=memory)
+            self._progress.update(self._bar, completed=state.step, loss=loss, speed=self._fast(speed), memory=memory)
         if state.step % self.plan.log_steps and state.step != self.plan.steps:
             return
         mean = state.window_loss / state.window_steps
@@ -123,8 +124,8 @@ class RunLog:
                 "loss": mean,
                 "learning_rate": rate,
                 "grad_norm": norm,
-                "tokens_per_second": speed,
-                "tokens": state.tokens,
+                f"{self.plan.unit}_per_second": speed,
+                self.plan.unit: state.tokens,
                 "memory_bytes": memory_bytes(),
             },
         )
@@ -140,7 +141,7 @@ class RunLog:
                     steps=self.plan.steps,
                     epoch=epoch,
                     loss=mean,
-                    speed=speed,
+                    speed=self._fast(speed),
                     left=left,
                 )
             )
@@ -161,6 +162,9 @@ class RunLog:
             self.line(f"    {_short(question, 24)} → {_short(answer, 48)}")
         for line in lines:
             self.line(line)
+
+    def _fast(self, speed: float) -> str:
+        return text(f"train.speed_{self.plan.unit}", speed=speed)
 
     def halved(self, state: RunState) -> None:
         """Note that memory ran out in the step after ``state.step``, and what goes through the model at once now."""
@@ -200,7 +204,7 @@ class RunLog:
         self._metrics.close()
         if self._writer is not None:
             self._writer.close()
-        draw_losses(self.run_dir)
+        draw_losses(self.run_dir, LOSSES[self.plan.unit])
 
 
 def _told_elsewhere(failed: threading.ExceptHookArgs) -> None:
@@ -230,7 +234,7 @@ def _short(words: str, most: int) -> str:
     return line if len(line) <= most else line[:most] + "…"
 
 
-def draw_losses(run_dir: Path) -> None:
+def draw_losses(run_dir: Path, label: str) -> None:
     """Draw loss.png, train and validation loss over steps, from metrics.jsonl."""
     from matplotlib.figure import Figure
 
@@ -242,7 +246,7 @@ def draw_losses(run_dir: Path) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
     axes.set_xlabel("step")
-    axes.set_ylabel("loss (nats a learned token)")
+    axes.set_ylabel(label)
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()

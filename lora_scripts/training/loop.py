@@ -132,6 +132,7 @@ def _gradients(
     Where it fails, gradients and random generators are as before the step.
     """
     count = task.count(records)
+    task.begin(state.step)
     ranks.seed_step(plan.seed, state.step)
     random = random_states()
     shares = ranks.shares(records, plan.lengths)
@@ -143,6 +144,7 @@ def _gradients(
 
     def smaller(size: int) -> None:
         undo()
+        task.begin(state.step)
         state.micro_batch = size
         halved(state)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TypedDict, Unpack
 
 from lora_scripts.data.layout import micro_batches, step_records, steps_for
 from lora_scripts.data.render import Document
@@ -13,15 +14,38 @@ RECORDS_LOOKED_AT = 50_000
 """For the largest micro-batch of a run: in so many records of its shuffled order."""
 
 
+class Schedule(TypedDict):
+    """What a config says of a run, whatever it learns. ``epochs`` rule where ``max_steps`` is None."""
+
+    batch_size: int
+    gradient_accumulation_steps: int
+    epochs: float
+    max_steps: int | None
+    warmup_ratio: float
+    eval_steps: int | None
+    save_steps: int
+    log_steps: int
+    learning_rate: float
+    lr_schedule: str
+    weight_decay: float
+    max_grad_norm: float
+    early_stopping_patience: int | None
+    save_total_limit: int
+    seed: int
+    device: str
+    precision: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done. Counts in records, tokens, steps; ``learning_rate`` is the peak."""
+    """What will be done. Counts in records and steps; ``learning_rate`` is the peak.
+
+    ``rows`` says how records go through the model together, ``content`` what they hold, in numbers; ``unit`` is what
+    speed is stated in. ``grouped`` keeps records of one of ``lengths`` together.
+    """
 
     records: int
     validation_records: int
-    tokens: int
-    learned_tokens: int
-    longest_document: int
     batch_size: int
     records_per_step: int
     steps: int
@@ -44,12 +68,16 @@ class Plan:
     total_parameters: int
     predicted_peak_bytes: int
     forecast: Forecast
-    work: Work
+    work: Work | None
+    content: Mapping[str, object]
+    unit: str
+    grouped: bool
     lengths: tuple[int, ...]
 
     def micro_batches(self, step: int) -> list[list[int]]:
         """The records of one step, cut into micro-batches."""
-        records = step_records(self.records, self.records_per_step, self.seed, step)
+        groups = self.lengths if self.grouped else ()
+        records = step_records(self.records, self.records_per_step, self.seed, step, groups, self.batch_size)
         return micro_batches(records, self.lengths, self.batch_size)
 
     def epoch_at(self, step: int) -> float:
@@ -58,7 +86,8 @@ class Plan:
 
     def to_json(self) -> dict[str, object]:
         """All numbers but the single lengths."""
-        return {k: v for k, v in asdict(self).items() if k != "lengths"}
+        left_out = ("lengths", "content", "grouped")
+        return {**self.content, **{k: v for k, v in asdict(self).items() if k not in left_out}}
 
 
 def make_plan(
@@ -66,83 +95,80 @@ def make_plan(
     validation: Sequence[Document],
     shape: Shape,
     *,
-    batch_size: int,
-    gradient_accumulation_steps: int,
-    epochs: float,
-    max_steps: int | None,
-    warmup_ratio: float,
-    eval_steps: int | None,
-    save_steps: int,
-    log_steps: int,
-    gradient_checkpointing: bool,
-    learning_rate: float,
-    lr_schedule: str,
-    weight_decay: float,
-    max_grad_norm: float,
-    early_stopping_patience: int | None,
-    save_total_limit: int,
-    seed: int,
-    device: str,
-    precision: str,
     rows: str,
+    gradient_checkpointing: bool,
     questions: int = 0,
     quantization: str = "none",
     dropout: float = 0.0,
     file_bytes: int = 0,
     whole_logits: bool = False,
+    **schedule: Unpack[Schedule],
 ) -> Plan:
-    """Derive the plan. Without ``eval_steps`` validation comes once an epoch; without ``max_steps`` epochs rule.
+    """Derive the plan of a run on texts. Without ``eval_steps`` validation comes once an epoch.
 
     ``questions`` of the validation records are answered; what follows it is explained at ``memory.Way``.
     """
-    per_step = batch_size * gradient_accumulation_steps
-    steps = max_steps or steps_for(len(documents), per_step, epochs)
+    per_step, steps = steps_of(len(documents), schedule)
     lengths = tuple(len(d.input_ids) for d in documents)
     learned = [sum(d.loss_mask) for d in documents]
+    batch, seed = schedule["batch_size"], schedule["seed"]
     looked_at = range(min(steps, max(1, RECORDS_LOOKED_AT // per_step)))
     work = work_of(
         lengths,
         learned,
-        (
-            m
-            for s in looked_at
-            for m in micro_batches(step_records(len(lengths), per_step, seed, s), lengths, batch_size)
-        ),
+        (m for s in looked_at for m in micro_batches(step_records(len(lengths), per_step, seed, s), lengths, batch)),
         [(len(d.input_ids), sum(d.loss_mask)) for d in validation],
-        batch_size=batch_size,
+        batch_size=batch,
         rows=rows,
         questions=questions,
     )
-    way = Way(device, gradient_checkpointing, quantization, dropout, file_bytes, whole_logits)
-    found = forecast(shape, work, way)
+    way = Way(schedule["device"], gradient_checkpointing, quantization, dropout, file_bytes, whole_logits)
+    content = {"tokens": sum(lengths), "learned_tokens": sum(learned), "longest_document": max(lengths)}
+    return plan_of(
+        lengths, len(validation), forecast(shape, work, way), rows=rows, unit="tokens", content=content, work=work,
+        parameters=(shape.trainable, shape.parameters), **schedule,
+    )  # fmt: skip
+
+
+def steps_of(records: int, schedule: Schedule) -> tuple[int, int]:
+    """Records of a step, and how many steps there are."""
+    per_step = schedule["batch_size"] * schedule["gradient_accumulation_steps"]
+    return per_step, schedule["max_steps"] or steps_for(records, per_step, schedule["epochs"])
+
+
+def plan_of(
+    lengths: tuple[int, ...],
+    validation_records: int,
+    memory: Forecast,
+    *,
+    rows: str,
+    unit: str,
+    content: Mapping[str, object],
+    parameters: tuple[int, int],
+    work: Work | None = None,
+    grouped: bool = False,
+    **schedule: Unpack[Schedule],
+) -> Plan:
+    """The plan of records of these lengths; ``parameters`` are those that are trained, and all."""
+    per_step, steps = steps_of(len(lengths), schedule)
+    asked = ("gradient_accumulation_steps", "epochs", "max_steps", "warmup_ratio", "eval_steps")
     return Plan(
-        records=len(documents),
-        validation_records=len(validation),
-        tokens=sum(lengths),
-        learned_tokens=sum(learned),
-        longest_document=max(lengths),
-        batch_size=batch_size,
+        records=len(lengths),
+        validation_records=validation_records,
         records_per_step=per_step,
         steps=steps,
-        epochs=steps * per_step / len(documents),
-        warmup_steps=int(steps * warmup_ratio),
-        eval_steps=eval_steps or max(1, round(len(documents) / per_step)),
-        save_steps=save_steps,
-        log_steps=log_steps,
-        learning_rate=learning_rate,
-        lr_schedule=lr_schedule,
-        weight_decay=weight_decay,
-        max_grad_norm=max_grad_norm,
-        early_stopping_patience=early_stopping_patience,
-        save_total_limit=save_total_limit,
-        seed=seed,
-        device=device,
-        precision=precision,
+        epochs=steps * per_step / len(lengths),
+        warmup_steps=int(steps * schedule["warmup_ratio"]),
+        eval_steps=schedule["eval_steps"] or max(1, round(len(lengths) / per_step)),
         rows=rows,
-        trainable_parameters=shape.trainable,
-        total_parameters=shape.parameters,
-        predicted_peak_bytes=found.peak,
-        forecast=found,
+        trainable_parameters=parameters[0],
+        total_parameters=parameters[1],
+        predicted_peak_bytes=memory.peak,
+        forecast=memory,
         work=work,
+        content=content,
+        unit=unit,
+        grouped=grouped,
         lengths=lengths,
+        **{name: value for name, value in schedule.items() if name not in asked},  # type: ignore[arg-type]
     )

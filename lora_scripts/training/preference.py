@@ -51,6 +51,9 @@ class PreferenceTask:
         """1 but for float16."""
         return self.text.loss_scale
 
+    def begin(self, step: int) -> None:
+        """Nothing: dropout draws from torch's generator, which a checkpoint holds."""
+
     def count(self, micro_batch: Sequence[int]) -> int:
         """Pairs."""
         return len(micro_batch)

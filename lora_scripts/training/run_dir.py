@@ -21,7 +21,7 @@ OURS = (
     "adapter_config.json", "adapter_model.safetensors", "pytorch_lora_weights.safetensors", "README.md",
     "provenance.json", RUN, "plan.json", "data_report.json", "data_report.html", "metrics.jsonl", "loss.png",
     PROOF, "eval.json", "eval.md", "eval.html", "logs", "best", "last", "tokenizer.json", "tokenizer_config.json",
-    "chat_template.jinja", "export",
+    "chat_template.jinja", "export", "samples",
     "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
 )  # fmt: skip
 

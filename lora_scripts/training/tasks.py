@@ -35,8 +35,12 @@ class Task(Protocol):
         """1 but for float16."""
         ...
 
+    def begin(self, step: int) -> None:
+        """What is drawn at random from here on belongs to ``step``, also where a step is begun again."""
+        ...
+
     def count(self, micro_batch: Sequence[int]) -> int:
-        """Learned tokens (or elements) of these records: what the summed loss is divided by."""
+        """Learned tokens (or pictures) of these records: what the summed loss is divided by."""
         ...
 
     def tokens(self, micro_batch: Sequence[int]) -> int:
@@ -78,6 +82,9 @@ class TextTask:
     last_layer: LastLayer | None = None
     pad_id: int = 0
     autocast: torch.dtype | None = None
+
+    def begin(self, step: int) -> None:
+        """Nothing: dropout draws from torch's generator, which a checkpoint holds."""
 
     def count(self, micro_batch: Sequence[int]) -> int:
         """Learned tokens of these documents."""

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_captioner
 import torch
-from calling import command
+from calling import command, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
@@ -144,6 +145,66 @@ def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path)
     assert command("label", folder, "--clip-model", other, "--overwrite").code == 2
     assert command("label", folder, "--clip-model", ROOT / "models" / "tiny-zh", "--overwrite").code == 2
     assert command("label", folder, "--clip-model", tmp_path / "nothing", "--overwrite").code == 2
+
+
+@pytest.fixture(scope="module")
+def captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that says the colour and the ground of a shape."""
+    return tiny_captioner.save(tiny_captioner.teach(tiny_captioner.untaught()), tmp_path_factory.mktemp("c") / "blip")
+
+
+def test_a_captioners_sentence_stands_between_the_prefix_and_the_tags(folder: Path, captioner: Path) -> None:
+    tags = label(folder)
+    told = command(
+        "label", folder, "--clip-model", CLIP, "--overwrite", "--captioner", captioner, "--prefix", "inkstyle"
+    )
+    assert told.code == 0 and "3 of 3 pictures" in told.err
+    found = rows(folder / "metadata.csv")
+    assert found["a.png"] == f"inkstyle, a red shape, {tags['a.png']}"
+    assert found["more/c.jpg"] == f"inkstyle, a green shape on a grey background, {tags['more/c.jpg']}"
+
+
+def test_without_tags_the_sentence_stands_alone_and_no_clip_is_asked(folder: Path, captioner: Path) -> None:
+    script = [sys.executable, "tools/auto_label.py", "--input", str(folder), "--captioner", str(captioner)]
+    done = subprocess.run([*script, "--max-tags", "0"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "24 words" not in done.stderr, done.stderr
+    assert rows(folder / "metadata.csv") == {
+        "a.png": "a red shape",
+        "b.png": "a blue shape on a black background",
+        "more/c.jpg": "a green shape on a grey background",
+    }
+
+
+def test_what_has_no_effect_beside_a_captioner_is_refused_or_told(folder: Path, captioner: Path) -> None:
+    alone = ("--captioner", captioner, "--max-tags", "0")
+    refused(command("label", folder, *alone, "--threshold", "0.25", "--chinese"), 2, "--threshold, --chinese")
+    refused(command("label", folder, *alone, "--clip-model", CLIP), 2, "--clip-model")
+    refused(command("label", folder, "--clip-model", CLIP, "--max-tags", "0"), 2, "--max-tags 0", "no words")
+    assert not (folder / "metadata.csv").exists()
+    said = command("label", folder, "--captioner", captioner, "--clip-model", CLIP, "--chinese")
+    assert said.code == 0 and "stay in its own language" in said.err
+    assert rows(folder / "metadata.csv")["a.png"].startswith("a red shape，")
+
+
+def test_a_sentence_that_only_repeats_itself_is_left_out_and_told(folder: Path, tmp_path: Path) -> None:
+    untaught = tiny_captioner.save(tiny_captioner.untaught(3), tmp_path / "untaught")
+    tags = label(folder)
+    said = command("label", folder, "--clip-model", CLIP, "--overwrite", "--captioner", untaught)
+    assert said.code == 0 and "of 3 pictures the captioner only repeated itself" in said.err and "a.png" in said.err
+    assert rows(folder / "metadata.csv") == tags
+    said = command("label", folder, "--overwrite", "--captioner", untaught, "--max-tags", "0")
+    refused(said, 3, "none of 3 pictures got any words", "3 pictures got no words")
+    said = command("label", folder, "--overwrite", "--captioner", untaught, "--max-tags", "0", "--prefix", "inkstyle")
+    assert set(rows(folder / "metadata.csv").values()) == {"inkstyle"}
+
+
+def test_none_but_a_captioner_will_do_as_one(folder: Path, tmp_path: Path) -> None:
+    for other, words in {
+        CLIP: "CLIPModel",
+        ROOT / "models" / "tiny-zh": "LlamaForCausalLM",
+        tmp_path: "no captioner",
+    }.items():
+        refused(command("label", folder, "--clip-model", CLIP, "--captioner", other), 2, words)
 
 
 def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ VERBS = {
     "preview": "config overrides -n=",
     "desensitize": "source target --mode= --types= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
-    "label": "folder --output= --clip-model= --tags= --threshold= --max-tags= --undesired= --replace= --prefix= "
-    "--chinese --overwrite --device=",
+    "label": "folder --output= --clip-model= --captioner= --tags= --threshold= --max-tags= --undesired= --replace= "
+    "--prefix= --chinese --overwrite --device=",
     "chat": "--adapter= --prompt= --base-model= --device= --max-new-tokens=",
     "serve": "config --base-model= --adapter= --adapter-root= --host= --port= --device= --engine= --write-cluster=",
     "eval": "run --json --from-sheet= --output=",

@@ -1,0 +1,1 @@
+"""Picture runs: from a folder of pictures to a proven style."""
