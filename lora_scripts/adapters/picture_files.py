@@ -38,7 +38,7 @@ _KEY = re.compile(
     r"|(?P<old>_lora|\.lora|\.lora_linear_layer)\.(?P<side>down|up)\.weight|(?:_lora|\.lora)?\.(?P<alpha>alpha))"
 )
 _WITHOUT_PART = re.compile(r"(?:down_blocks|up_blocks|mid_block)\.")
-_OTHER_KINDS = {"hada_": "LoHa", "lokr_": "LoKr", "oft_": "OFT", "ia3_": "IA3", "vera_": "VeRA", "boft_": "BOFT"}
+_OTHER_KINDS = {"hada_": "LoHa", "lokr_": "LoKr", "boft_": "BOFT", "oft_": "OFT", "ia3_": "IA3", "vera_": "VeRA"}
 _PROJECTIONS = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 
 
@@ -147,6 +147,27 @@ def read_picture_adapter(
     return adapter
 
 
+def weights_file(path: Path) -> Path:
+    """The file that holds an adapter; of PEFT folders the first.
+
+    Raises:
+        ModelError: There is none.
+    """
+    parts = [file for part in PARTS if (file := path / part / PEFT_WEIGHTS_FILE).is_file()]
+    return parts[0] if parts and not (path / WEIGHTS_FILE).is_file() else _find(path)
+
+
+def is_picture_adapter(path: Path) -> bool:
+    """Whether an adapter, whole or not, is one of a picture model, by the names of its tensors."""
+    try:
+        with safe_open(weights_file(path), "pt") as file:
+            names = list(file.keys())
+            header = file.metadata() or {}
+    except (OSError, ValueError, SafetensorError, ModelError):
+        return False
+    return HEADER_KEY in header or is_kohya(names) or any(name.split(".")[0] in PARTS for name in names)
+
+
 def _find(place: Path) -> Path:
     if place.is_file() and place.suffix == ".safetensors":
         return place
@@ -160,15 +181,15 @@ def _find(place: Path) -> Path:
 
 
 def _open(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    with file.open("rb") as raw:
-        begin = raw.read(9)
-    if begin.startswith((b"PK", b"\x80")) and begin[8:] != b"{":
-        raise ModelError("picture_adapters.pickle", where=file)
     try:
+        with file.open("rb") as raw:
+            begin = raw.read(9)
+        if begin.startswith((b"PK", b"\x80")) and begin[8:] != b"{":
+            raise ModelError("picture_adapters.pickle", where=file)
         with safe_open(file, "pt") as opened:
             header = opened.metadata() or {}
         return header, load_file(file)
-    except (OSError, ValueError, SafetensorError) as e:
+    except (OSError, ValueError, KeyError, SafetensorError) as e:
         raise ModelError("picture_adapters.unreadable", where=file, reason=str(e)[:160]) from e
 
 
@@ -180,7 +201,7 @@ def _settings_in(file: Path, header: Mapping[str, str]) -> dict[str, dict[str, A
         for key, value in flat.items():
             part, _, setting = key.partition(".")
             parts.setdefault(part, {})[setting] = value
-    except (ValueError, AttributeError) as e:
+    except (ValueError, AttributeError, RecursionError) as e:
         raise ModelError("picture_adapters.unreadable", where=file, reason=f"{HEADER_KEY}: {e}") from e
     return parts
 
@@ -237,10 +258,9 @@ def _with_settings(
                 continue
             module = layer.removeprefix(f"{part}.")
             rank, alpha = (_said(part, config, *keys, module) for keys in (("rank_pattern", "r"), _ALPHA))
-            if rank != value.shape[0]:
-                raise ModelError(
-                    "picture_adapters.other_rank", where=where, names=layer, rank=value.shape[0], said=rank
-                )
+            if value.shape[:1] != (rank,):
+                size = list(value.shape[:1])
+                raise ModelError("picture_adapters.other_rank", where=where, names=layer, rank=size, said=rank)
             if alphas.setdefault(layer, alpha) != alpha:
                 raise ModelError(
                     "picture_adapters.two_alphas", where=where, names=layer, tensor=alphas[layer], said=alpha
@@ -278,7 +298,7 @@ def _read_peft_folders(place: Path, folders: Collection[str]) -> PictureAdapter:
             raise ModelError("picture_adapters.none_here", where=place / part)
         try:
             config = json.loads((place / part / CONFIG_FILE).read_text(encoding="utf-8"), parse_int=float)
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             raise ModelError("picture_adapters.unreadable", where=place / part, reason=str(e)[:160]) from e
         kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
         if kind != "LORA":

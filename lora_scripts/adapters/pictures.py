@@ -115,13 +115,10 @@ def _check_pieces(where: object, layer: str, pieces: Mapping[str, Tensor]) -> No
     a, b = pieces[A], pieces[B]
     linear = a.dim() == b.dim() == 2
     conv = a.dim() == b.dim() == 4 and b.shape[2:] == (1, 1)
-    magnitude = (b.shape[0],) if linear else (1, b.shape[0], 1, 1)
-    fits = (
-        (linear or conv)
-        and a.shape[0] == b.shape[1]
-        and pieces.get(MAGNITUDE, a.new_empty(magnitude)).shape == (magnitude)
-    )
-    if not fits or not a.numel() or not b.numel():
+    fits = (linear or conv) and a.shape[0] == b.shape[1] and a.numel() and b.numel()
+    if fits and MAGNITUDE in pieces:
+        fits = pieces[MAGNITUDE].shape == (b.shape[:1] if linear else (1, b.shape[0], 1, 1))
+    if not fits:
         shapes = ", ".join(f"{piece} {list(value.shape)}" for piece, value in pieces.items())
         raise ModelError("picture_adapters.shapes", where=where, names=layer, shapes=shapes)
     if a.shape[0] > LARGEST_RANK:
@@ -164,7 +161,7 @@ def inject_pictures(
     for model in parts.values():
         model.requires_grad_(False)
     for part, names in targets.items():
-        known = _base_layers(parts[part]) if part in parts else {}
+        known = _base_layers(parts[part]) if part in PARTS and part in parts else {}
         if strangers := sorted(set(names) - set(known)):
             raise ModelError("picture_adapters.no_place", names=f"{part}.{strangers[0]}")
     with torch.random.fork_rng(devices=[]):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import find_weights, read_adapter
+from lora_scripts.adapters.picture_files import is_picture_adapter
+from lora_scripts.assemble.adapters import weighed
+from lora_scripts.assemble.exporting import Exporting
+from lora_scripts.assemble.pictures.export import open_pictures
 from lora_scripts.assemble.records import question_prompt
 from lora_scripts.data.chat_format import template_of
 from lora_scripts.data.records import Message
@@ -53,6 +57,7 @@ def export_run(
     output: Path | None = None,
     base_model: str | None = None,
     overwrite: bool = False,
+    also: Sequence[str] = (),
     dtype: str | None = None,
     adapter_only: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -63,11 +68,12 @@ def export_run(
     name, and an earlier export stays as it was.
 
     Args:
-        run: An output folder, a PEFT folder, or a weight file.
-        layout: One of ``LAYOUTS``.
+        run: An output folder, a PEFT folder, or a weight file; of pictures ``PATH:WEIGHT`` too.
+        layout: One of ``LAYOUTS``, or of ``PICTURE_LAYOUTS``.
         output: ``RUN/export/LAYOUT`` by default.
         base_model: Folder of the base, in place of the one that the run names.
         overwrite: Replace an earlier export.
+        also: More picture adapters, ``PATH:WEIGHT``, that go into the same export.
         dtype: Numbers of a GGUF file.
         adapter_only: The adapter as a GGUF of its own.
         say: Takes lines on the way.
@@ -76,41 +82,53 @@ def export_run(
         UsageError: No such layout, an option without effect, or the place is taken.
         ModelError: The adapter or its base cannot be used, or not in this layout.
     """
-    options = _options(layout, dtype=dtype, adapter_only=adapter_only)
-    folder = find_weights(run).parent
+    path, _ = weighed(str(run))
+    draws = is_picture_adapter(path)
+    options = _options(layout, draws, dtype=dtype, adapter_only=adapter_only, adapter=also)
+    options.pop("adapter", None)
+    folder = (path if path.is_dir() else path.parent) if draws else find_weights(run).parent
     target = output or folder / "export" / layout
     _refuse_to_replace(target, overwrite)
-    source = _source(folder, run, base_model, say)
-    say(text("export.asking", count=len(source.questions)))
+    if draws:
+        exporting = open_pictures([str(run), *also], base_model, say)
+    else:
+        exporting = _open_text(folder, run, base_model, say)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as holder:
             staged = Path(holder) / target.name
             staged.mkdir()
-            written = LAYOUTS[layout](source, staged, **options)
-            report = _report(source, layout, options, written)
+            make = (PICTURE_LAYOUTS if draws else LAYOUTS)[layout]
+            written = make(exporting.source, staged, **options)
+            report = _report(exporting, layout, options, written)
             write_json(staged / REPORT, report)
-            (staged / "README.md").write_text(export_card(source, layout, written), encoding="utf-8")
+            named = str(exporting.record.get("base", {}).get("path") or exporting.base)
+            card = export_card(
+                exporting.name, named, exporting.method, exporting.record, layout, written, exporting.verified
+            )
+            (staged / "README.md").write_text(card, encoding="utf-8")
             _share(staged)
             wrong = target.with_name(target.name + NOT_VERIFIED)
             _put(staged, place := target if report["ok"] else wrong, Path(holder) / "earlier")
             if report["ok"] and (wrong / REPORT).is_file():
                 shutil.rmtree(wrong)
     except OSError as error:
-        raise disk_error(error, target, _megabytes(source.base)) from error
+        raise disk_error(error, target, _megabytes(exporting.base)) from error
     return Exported(place, report)
 
 
-def _options(layout: str, **given: Any) -> dict[str, Any]:
+def _options(layout: str, draws: bool, **given: Any) -> dict[str, Any]:
     """Those of the layout function; one that it has no use for is refused."""
-    names = ", ".join(LAYOUTS)
-    if layout in PICTURE_LAYOUTS:
-        raise UsageError("export.picture_layout", where="--to", layout=layout, names=names)
-    if layout not in LAYOUTS:
+    known, others = (PICTURE_LAYOUTS, LAYOUTS) if draws else (LAYOUTS, PICTURE_LAYOUTS)
+    names = ", ".join(known)
+    if layout not in known and layout in others:
+        key = "export.text_layout" if draws else "export.picture_layout"
+        raise UsageError(key, where="--to", layout=layout, names=names)
+    if layout not in known:
         raise UsageError("export.unknown_layout", where="--to", layout=layout, names=names)
     taken = {name: value for name, value in given.items() if value}
     for name in taken:
-        if name not in OPTIONS.get(layout, ()):
+        if name not in (("adapter",) if draws else OPTIONS.get(layout, ())):
             raise UsageError("export.no_effect", option=f"--{name.replace('_', '-')}", layout=layout)
     if layout == "gguf" and len(taken) == 2:
         raise UsageError("export.no_effect", option="--dtype", layout="gguf --adapter-only")
@@ -124,6 +142,21 @@ def _refuse_to_replace(target: Path, overwrite: bool) -> None:
         raise UsageError("export.exists", where=target)
     if not (target / REPORT).is_file():
         raise UsageError("export.not_an_export", where=target)
+
+
+def _open_text(folder: Path, run: Path, base_model: str | None, say: Callable[[str], None]) -> Exporting:
+    source = _source(folder, run, base_model, say)
+    say(text("export.asking", count=len(source.questions)))
+    return Exporting(
+        source=source,
+        name=source.name,
+        method=source.method,
+        weights=find_weights(source.adapter),
+        base=source.base,
+        fingerprint=base_fingerprint(source.base),
+        record=source.record,
+        verified=f"{len(source.questions)} questions",
+    )
 
 
 def _source(folder: Path, run: Path, base_model: str | None, say: Callable[[str], None]) -> Source:
@@ -183,15 +216,15 @@ def _json_of(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _report(source: Source, layout: str, options: dict[str, Any], written: Written) -> dict[str, Any]:
+def _report(exporting: Exporting, layout: str, options: dict[str, Any], written: Written) -> dict[str, Any]:
     """The content of export.json."""
     return {
         "ok": all(check.ok for check in written.checks),
         "layout": layout,
         "options": {**options, **written.kind},
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "adapter": {"path": str(source.adapter), "weights_sha256": sha256_of(find_weights(source.adapter))},
-        "base": {"path": str(source.base), "fingerprint": base_fingerprint(source.base)},
+        "adapter": {"path": str(exporting.weights.parent), "weights_sha256": sha256_of(exporting.weights)},
+        "base": {"path": str(exporting.base), "fingerprint": exporting.fingerprint},
         "checks": [asdict(check) for check in written.checks],
         "notes": written.notes,
     }

@@ -19,6 +19,7 @@ def export(
     base_model: Annotated[str | None, typer.Option(help=text("cli.base_model"))] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help=text("export.overwrite"))] = False,
     dtype: Annotated[str | None, typer.Option(help=text("export.dtype"))] = None,
+    adapter: Annotated[list[str] | None, typer.Option(metavar="DIR[:WEIGHT]", help=text("export.also"))] = None,
     adapter_only: Annotated[bool, typer.Option("--adapter-only", help=text("export.adapter_only"))] = False,
 ) -> None:
     from lora_scripts.assemble.export import export_lines, export_run
@@ -29,6 +30,7 @@ def export(
         output=output,
         base_model=base_model,
         overwrite=overwrite,
+        also=adapter or [],
         dtype=dtype,
         adapter_only=adapter_only,
         say=teller(),

@@ -1,4 +1,4 @@
-"""`label`."""
+"""`label`, `generate`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,35 @@ def label(
         reasons = ", ".join(f"{reason_words(reason)} {count}" for reason, count in done.left_out.items())
         say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))
     say(text("pictures.sheet_at", path=done.sheet))
+
+
+@app.command(help=text("picture_run.generate"))
+def generate(
+    prompt: Annotated[list[str] | None, typer.Option(help=text("picture_run.prompt"))] = None,
+    adapter: Annotated[list[str] | None, typer.Option(metavar="DIR[:WEIGHT]", help=text("picture_run.adapter"))] = None,
+    base_model: Annotated[str | None, typer.Option(metavar="DIR", help=text("picture_run.base_model"))] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help=text("picture_run.output"))] = Path("output/pictures"),
+    count: Annotated[int, typer.Option(min=1, max=1000, help=text("picture_run.count"))] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1001, help=text("picture_run.seed"))] = 0,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help=text("picture_run.steps"))] = 20,
+    guidance: Annotated[float, typer.Option(min=1.0, max=100.0, help=text("picture_run.guidance"))] = 5.0,
+    negative: Annotated[str, typer.Option(help=text("picture_run.negative"))] = "",
+    width: Annotated[int, typer.Option(min=0, max=8192, help=text("picture_run.width"))] = 0,
+    height: Annotated[int, typer.Option(min=0, max=8192, help=text("picture_run.height"))] = 0,
+    mark: Annotated[bool, typer.Option("--mark", help=text("picture_run.mark"))] = False,
+    producer: Annotated[str, typer.Option(help=text("picture_run.producer"))] = "lora-scripts",
+    device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
+) -> None:
+    prompts = [words for words in prompt or [] if words.strip()]
+    if not prompts:
+        raise UsageError("picture_run.no_prompt", where="--prompt")
+    from lora_scripts.assemble.pictures.generate import Order
+    from lora_scripts.assemble.pictures.generate import generate as drawn
+    from lora_scripts.models.drawing import Strokes
+
+    order = Order(prompts, count, seed, Strokes(steps, guidance, (width, height)), negative, mark, producer)
+    for file in drawn(adapter or [], order, output, base_model=base_model, device=device, say=teller()):
+        say(str(file))
 
 
 def _given(context: typer.Context, names: Collection[str]) -> list[str]:

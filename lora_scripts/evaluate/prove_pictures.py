@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,11 @@ from torch import Tensor
 from lora_scripts.adapters.picture_files import read_picture_adapter
 from lora_scripts.adapters.pictures import PictureAdapter, merge_pictures, picture_adapter
 from lora_scripts.evaluate.prove import Check, Proof, apart, untouched
-from lora_scripts.models.prompts import encode_captions
+from lora_scripts.models.diffusion import quiet_diffusers
+from lora_scripts.models.probe import Probe, pass_of, trained_parts
+from lora_scripts.models.text import quiet
 
 LEAST_CHANGE = 1e-4  # of the largest value; a pass through the U-Net repeats to the last bit
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What the proof denoises: latents [1, C, H, W] with noise of ``level`` and a caption; ``sizes`` for XL."""
-
-    noisy: Tensor
-    level: int
-    caption: str
-    sizes: tuple[float, ...]
-
-
-@torch.no_grad()
-def denoised(unet: Any, encoders: Mapping[str, Any], tokenizers: Mapping[str, Any], probe: Probe) -> Tensor:
-    """What the U-Net makes of the probe [1, C, H, W], on the CPU, without dropout."""
-    models = [unet, *encoders.values()]
-    was = [model.training for model in models]
-    for model in models:
-        model.eval()
-    words = encode_captions(encoders, tokenizers, [probe.caption])
-    device, dtype = unet.device, next(unet.parameters()).dtype
-    more: dict[str, Any] = {}
-    if words.pooled is not None:
-        sizes = torch.tensor([probe.sizes], device=device)
-        more["added_cond_kwargs"] = {"text_embeds": words.pooled, "time_ids": sizes}
-    levels = torch.tensor([probe.level], device=device)
-    told = unet(probe.noisy.to(device, dtype), levels, words.states, **more, return_dict=False)[0]
-    for model, training in zip(models, was, strict=True):
-        model.train(training)
-    return told.float().cpu()  # type: ignore[no-any-return]
 
 
 def prove_pictures(
@@ -64,21 +35,16 @@ def prove_pictures(
     ``tolerance`` is relative to the largest value: 1e-4 in float32. ``load`` gives a fresh stock pipeline.
     """
     pipeline = load()
-    encoders = {n: getattr(pipeline, n) for n in ("text_encoder", "text_encoder_2") if getattr(pipeline, n, None)}
-    tokenizers = {name: getattr(pipeline, name.replace("text_encoder", "tokenizer")) for name in encoders}
-    parts = {"unet": pipeline.unet, **encoders}
-
-    def pass_() -> Tensor:
-        return denoised(pipeline.unet, encoders, tokenizers, probe)
-
-    bare = pass_()
-    pipeline.load_lora_weights(str(folder), adapter_name="default")
-    bound, on = picture_adapter(parts).tensors, pass_()
+    parts = trained_parts(pipeline)
+    bare = pass_of(pipeline, probe)
+    with quiet(), quiet_diffusers():  # they warn of each part that has no adapter, and show bars
+        pipeline.load_lora_weights(str(folder), adapter_name="default")
+    bound, on = picture_adapter(parts).tensors, pass_of(pipeline, probe)
     pipeline.unload_lora_weights()
-    off = pass_()
+    off = pass_of(pipeline, probe)
     read = read_picture_adapter(folder)
     merge_pictures(parts, [("default", read, 1.0)])
-    merged = pass_()
+    merged = pass_of(pipeline, probe)
     differing = _differing(trained.tensors, bound)
     reread = _differing(trained.tensors, read.tensors)
     broken = sum(not torch.isfinite(value).all() for value in read.tensors.values())

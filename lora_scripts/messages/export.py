@@ -23,6 +23,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{layout} 是图像适配器的格式，而这次训练的是文本模型",
     ),
     "picture_layout.fix": ("take one of: {names}", "请选用：{names}"),
+    "text_layout": (
+        "{layout} is a layout of text models, and this is a picture adapter",
+        "{layout} 是文本模型的格式，而这是图像适配器",
+    ),
+    "text_layout.fix": ("take one of: {names}", "请选用：{names}"),
+    "one_pass": ("one pass through the U-Net", "U-Net 的一次前向计算"),
+    "also": (
+        "a further picture adapter that goes into the same export, DIR[:WEIGHT]; may be repeated",
+        "并入同一导出的另一个图像适配器，DIR[:WEIGHT]；可重复",
+    ),
+    "kohya_dora": (
+        "DoRA in this layout is read rightly by LyCORIS; ComfyUI and AUTOMATIC1111 normalise in another way and draw "
+        "somewhat different pictures. --to merged is the same everywhere",
+        "此格式的 DoRA 只有 LyCORIS 能正确读取；ComfyUI 和 AUTOMATIC1111 的归一化方式不同，画出的图略有差异。"
+        "--to merged 在各处都一样",
+    ),
     "no_effect": ("{option} has no effect with --to {layout}", "{option} 对 --to {layout} 不起作用"),
     "no_effect.fix": ("leave it out, or take --to gguf or --to ollama", "请去掉它，或改用 --to gguf、--to ollama"),
     "unknown_dtype": ("{dtype} is not a number type of GGUF files here", "这里的 GGUF 文件没有 {dtype} 这种数值类型"),

@@ -75,4 +75,54 @@ TEXTS: dict[str, tuple[str, str]] = {
         "name a checkpoint-N folder, use resume_from_checkpoint=auto, or leave it out to start fresh",
         "请指定 checkpoint-N 文件夹，或用 resume_from_checkpoint=auto，或去掉该键从头开始",
     ),
+    "generate": (
+        "Draw pictures from prompts, with any adapters, each labelled as generated.",
+        "按提示词绘制图片，可叠加多个适配器；每张都带生成标识。",
+    ),
+    "prompt": ("what to draw; may be repeated", "要画什么；可重复"),
+    "adapter": (
+        "an adapter, DIR or a .safetensors file, with its weight: DIR:0.7; repeated, they are drawn together",
+        "适配器文件夹或 .safetensors 文件，可带权重：DIR:0.7；重复则叠加",
+    ),
+    "base_model": (
+        "the base (default: the one that the adapter was trained on)",
+        "基础模型（默认：适配器训练时所用）",
+    ),
+    "output": ("folder for the pictures", "存放图片的文件夹"),
+    "count": ("pictures for each prompt", "每条提示词画几张"),
+    "seed": ("seed of the first; the same seed draws the same picture", "首张的随机种子；相同种子画出相同图片"),
+    "steps": ("steps of the scheduler", "采样步数"),
+    "guidance": ("how closely the prompt is followed; 1 is not at all", "贴合提示词的程度；1 为不引导"),
+    "negative": ("what to keep out of the picture", "不希望出现的内容"),
+    "width": ("width in pixels (default: what the base was made for)", "宽度（像素；默认为基础模型本来的尺寸）"),
+    "height": ("height in pixels", "高度（像素）"),
+    "mark": (
+        "draw the visible mark “AI生成” into the corner too; the label in the file is always written",
+        "在角上加可见标识“AI生成”；文件中的隐式标识总会写入",
+    ),
+    "producer": (
+        "who stands in the label as the producer of the content: a name or a code",
+        "标识中的内容制作者（名称或编码）",
+    ),
+    "no_prompt": ("there is nothing to draw", "没有提示词"),
+    "no_prompt.fix": ('add --prompt "a red circle"', '请加上 --prompt "a red circle"'),
+    "no_base": (
+        "no base is named, and no adapter tells which one it was trained on",
+        "未指定基础模型，适配器也没有记录训练所用的基础模型",
+    ),
+    "no_base.fix": ("add --base-model DIR", "请加上 --base-model DIR"),
+    "odd_side": ("a side of {side} pixels cannot be drawn", "无法绘制边长 {side} 像素的图片"),
+    "odd_side.fix": ("take multiples of {unit}", "请取 {unit} 的倍数"),
+    "other_base": (
+        "{adapter} was trained on another base than {base}: it may look different from what was proven",
+        "{adapter} 训练所用的基础模型不是 {base}：效果可能与验证时不同",
+    ),
+    "no_trigger": (
+        "“{prompt}” does not hold “{trigger}”, the trigger word of {adapter}",
+        "“{prompt}”中没有 {adapter} 的触发词“{trigger}”",
+    ),
+    "prompt_cut": (
+        "“{prompt}…”: the text encoder does not see its end: “{unseen}”",
+        "“{prompt}…”：文本编码器看不到结尾：“{unseen}”",
+    ),
 }

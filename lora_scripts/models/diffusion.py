@@ -143,7 +143,7 @@ def load_picture_parts(base: PictureBase, names: Collection[str], *, dtype: torc
     from lora_scripts.models.quantize import broken_values
 
     try:
-        with quiet(), _diffusers_quiet():
+        with quiet(), quiet_diffusers():
             found = _from_file(base, names, dtype) if base.path.is_file() else _from_folder(base, names, dtype)
     except ModelError:
         raise
@@ -188,22 +188,30 @@ def _from_folder(base: PictureBase, names: Collection[str], dtype: torch.dtype) 
 
 def stock_pipeline(base: PictureBase, *, dtype: torch.dtype, device: str) -> Any:
     """The base as diffusers itself loads it, with everything that it has."""
-    import diffusers
-
-    named = next(name for name, kind in KINDS.items() if kind == base.kind)
     options: dict[str, Any] = {"torch_dtype": dtype, "local_files_only": True}
     if base.kind == "sd":
         options |= {"safety_checker": None, "requires_safety_checker": False}
-    with quiet(), _diffusers_quiet():
+    with quiet(), quiet_diffusers():
+        kind = _class(_named(base))
         if base.path.is_file():
-            pipeline = getattr(diffusers, named).from_single_file(str(base.path), config=str(base.folder), **options)
+            pipeline = kind.from_single_file(str(base.path), config=str(base.folder), **options)
         else:
             variant = "fp16" if all(".fp16." in file.name for file in base.files["unet"]) else None
-            pipeline = getattr(diffusers, named).from_pretrained(
-                str(base.folder), use_safetensors=True, variant=variant, **options
-            )
+            pipeline = kind.from_pretrained(str(base.folder), use_safetensors=True, variant=variant, **options)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
+
+
+def _named(base: PictureBase) -> str:
+    return next(name for name, kind in KINDS.items() if kind == base.kind)
+
+
+def _class(name: str) -> Any:
+    """A class of diffusers; at its first import transformers says what it does without torchvision."""
+    import diffusers
+
+    with quiet():
+        return getattr(diffusers, name)
 
 
 def empty_parts(base: PictureBase, names: Collection[str]) -> dict[str, Any]:
@@ -262,12 +270,8 @@ def pipeline_of(base: PictureBase, parts: Mapping[str, Any], tokenizers: Mapping
 
     Text encoders that are not among ``parts`` are left out of it: then it draws from states of captions alone.
     """
-    import diffusers
-
     named = str(read_json(base.folder / INDEX)["scheduler"][1])
-    scheduler = getattr(diffusers, named).from_pretrained(
-        str(base.folder), subfolder="scheduler", local_files_only=True
-    )
+    scheduler = _class(named).from_pretrained(str(base.folder), subfolder="scheduler", local_files_only=True)
     given = {"vae": parts["vae"], "unet": parts["unet"], "scheduler": scheduler}
     for name in base.encoders:
         given[name] = parts.get(name)
@@ -276,15 +280,14 @@ def pipeline_of(base: PictureBase, parts: Mapping[str, Any], tokenizers: Mapping
         given |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     else:
         given["add_watermarker"] = False
-    pipeline_class = getattr(diffusers, next(name for name, kind in KINDS.items() if kind == base.kind))
-    with _diffusers_quiet():
-        pipeline = pipeline_class(**given)
+    with quiet_diffusers():
+        pipeline = _class(_named(base))(**given)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 @contextmanager
-def _diffusers_quiet() -> Iterator[None]:
+def quiet_diffusers() -> Iterator[None]:
     """While diffusers loads: no bars, no advice about what is missing on purpose."""
     from diffusers.utils import logging as diffusers_logging
 

@@ -25,7 +25,7 @@ class Strokes:
     """How a picture is drawn: ``steps`` of the scheduler, ``guidance`` (1 is none), ``size`` in pixels."""
 
     steps: int = 20
-    guidance: float = 7.5
+    guidance: float = 5.0
     size: tuple[int, int] | None = None
 
 

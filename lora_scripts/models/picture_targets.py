@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from torch import nn
@@ -10,6 +11,7 @@ from lora_scripts.errors import ModelError
 
 ATTENTION = {"to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "out_proj"}
 MLP = ("ff.net", "mlp")
+_LAYER = re.compile(r"\blayers\.(\d+)\.")
 BLOCKS = ("attentions", "layers")  # where the U-Net and CLIP have their transformer blocks
 
 
@@ -27,6 +29,9 @@ def find_picture_targets(parts: Mapping[str, nn.Module], wanted: Sequence[str] |
     """
     names = list(wanted or ("attention",))
     found = {part: _in_part(model, names) for part, model in parts.items()}
+    if "text_encoder_2" in parts:  # XL reads the first encoder before its last layer, which so would learn nothing
+        count = max(int(layer[1]) for name in found["text_encoder"] if (layer := _LAYER.search(name)))
+        found["text_encoder"] = [name for name in found["text_encoder"] if f"layers.{count}." not in name]
     for name in names:
         if not any(_in_part(model, [name]) for model in parts.values()):
             raise ModelError("diffusion.no_targets", where="target_modules", names=name, part=", ".join(parts))

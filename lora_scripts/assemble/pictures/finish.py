@@ -17,9 +17,10 @@ from lora_scripts.assemble.pictures.parts import PictureInputs, PictureParts
 from lora_scripts.assemble.pictures.samples import Samples
 from lora_scripts.config import Config
 from lora_scripts.data.pictures.captions import with_trigger
-from lora_scripts.evaluate.prove_pictures import Probe, denoised, prove_pictures
+from lora_scripts.evaluate.prove_pictures import prove_pictures
 from lora_scripts.messages import text
 from lora_scripts.models.diffusion import noise_schedule, stock_pipeline
+from lora_scripts.models.probe import Probe, denoised
 from lora_scripts.training.allocator import give_back_freed_memory
 from lora_scripts.training.checkpoint import PREFIX, read_tensors
 from lora_scripts.training.log import say

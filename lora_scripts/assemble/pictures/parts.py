@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from lora_scripts.adapters.inject import output_side, trainable
@@ -79,7 +80,8 @@ class PictureInputs:
 class PictureParts:
     """What the loop works with: ``model`` holds the parts that are trained.
 
-    ``vae`` gives the VAE, which is loaded where somebody asks; ``held`` are the bytes that the process held before.
+    ``vae`` gives the VAE, which is loaded where somebody asks; ``held`` are the bytes that the process held before,
+    ``base_samples`` what the base alone makes of the sample prompts.
     """
 
     model: nn.ModuleDict
@@ -89,6 +91,7 @@ class PictureParts:
     vae: Callable[[], Any]
     notes: list[str]
     held: int
+    base_samples: list[Image.Image] = field(default_factory=list)
 
     def adapter(self) -> PictureAdapter:
         """The adapter as it is, on the CPU."""

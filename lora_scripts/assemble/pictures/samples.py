@@ -17,18 +17,17 @@ from lora_scripts.training.run_dir import write_whole
 
 FOLDER = "samples"
 MOST = 4
-STROKES = Strokes(steps=20, guidance=5.0)
+STROKES = Strokes()
 
 
 class Samples:
-    """Draws the sheets of one run; the base's pictures are drawn once."""
+    """Draws the sheets of one run; the base's pictures are drawn once, and held by ``parts``."""
 
     def __init__(
         self, config: Config, inputs: PictureInputs, parts: PictureParts, run_dir: Path, say: Callable[[str], None]
     ) -> None:
         self._config, self._inputs, self._parts, self._run_dir, self._say = config, inputs, parts, run_dir, say
         self.prompts = list(config.sample_prompts) or self._own_prompts()
-        self._base: list[Image.Image] = []
 
     def _own_prompts(self) -> list[str]:
         trigger = self._config.trigger_word or ""
@@ -46,12 +45,12 @@ class Samples:
     def draw(self, file: Path) -> None:
         """Write a sheet: a row for each prompt, the base's picture left, the adapter's right."""
         file.parent.mkdir(exist_ok=True)
-        if not self._base:
+        if not self._parts.base_samples:
             self._say(text("picture_run.drawing", count=len(self.prompts), steps=STROKES.steps))
             write_whole(self._run_dir / FOLDER / "prompts.txt", "\n".join(self.prompts) + "\n")
             with without_adapter(list(self._parts.model.values())):
-                self._base = self._drawn()
-        sheet = sample_sheet([self._base, self._drawn()])
+                self._parts.base_samples = self._drawn()
+        sheet = sample_sheet([self._parts.base_samples, self._drawn()])
         half = file.with_name(f".{file.name}.half")
         sheet.save(half, format="PNG")
         half.replace(file)
