@@ -37,6 +37,8 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 LINKED_FILE = "pytorch_lora_weights.safetensors"
 HEADER_KEY = "adapter_config"
 LARGEST_RANK = 4096
+OF_PICTURES = ("unet.", "text_encoder.", "text_encoder_2.", "lora_unet_", "lora_te")
+"""What names of tensors begin with in adapters of Stable Diffusion models, which are read by ``picture_files``."""
 
 _TENSOR_NAME = re.compile(
     r"^base_model\.model\.(?P<module>.+)\.(?P<part>lora_[AB]\.weight|lora_magnitude_vector|ia3_l)$"
@@ -90,7 +92,7 @@ def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: str) -> N
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
         raise ModelError("adapters.not_finite", where=folder, names=", ".join(broken[:3]))
-    raw = _in_order(save(dict(tensors), metadata={"format": "pt", HEADER_KEY: config}))
+    raw = in_order(save(dict(tensors), metadata={"format": "pt", HEADER_KEY: config}))
     for name, content in ((CONFIG_FILE, config.encode()), (WEIGHTS_FILE, raw)):
         fresh = folder / f".{name}.new"
         fresh.write_bytes(content)
@@ -103,7 +105,7 @@ def write_adapter(folder: Path, tensors: Mapping[str, Tensor], config: str) -> N
         shutil.copyfile(folder / WEIGHTS_FILE, linked)
 
 
-def _in_order(raw: bytes) -> bytes:
+def in_order(raw: bytes) -> bytes:
     """A safetensors file with its header in one order: the library writes metadata in another one each time."""
     length = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + length])
@@ -142,6 +144,8 @@ def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     try:
         with safe_open(weights, "pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY, "")
+            if any(name.startswith(OF_PICTURES) for name in file.keys()):  # noqa: SIM118
+                raise ModelError("adapters.of_pictures", where=weights)
         beside = weights.parent / CONFIG_FILE
         config = json.loads(beside.read_text(encoding="utf-8") if beside.exists() else header)
         tensors = load_file(weights)
@@ -150,12 +154,12 @@ def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
     if kind not in ("LORA", "IA3"):
         raise ModelError("adapters.other_kind", where=weights, kind=kind)
-    _check_config(weights, config)
+    check_config(weights, config)
     _check_tensors(weights, config, tensors)
     return config, tensors
 
 
-def _check_config(weights: Path, config: Mapping[str, Any]) -> None:
+def check_config(weights: Path, config: Mapping[str, Any]) -> None:
     """Refuse what a config can mean beside its tensors, rather than load half of it."""
     more = [key for key in _MORE_THAN_LAYERS if config.get(key)]
     more += ["bias"] if config.get("bias", "none") != "none" else []
@@ -173,11 +177,11 @@ def _check_config(weights: Path, config: Mapping[str, Any]) -> None:
     if not all(isinstance(number, int | float) and abs(number) < float("inf") for number in numbers):
         raise ModelError("adapters.unreadable", where=weights, reason="r, lora_alpha, rank_pattern, alpha_pattern")
     for key in patterns[1]:
-        if not _PLAIN_NAME.fullmatch(_plain(key)):
+        if not _PLAIN_NAME.fullmatch(plain_key(key)):
             raise ModelError("adapters.pattern", where=weights, pattern=key)
 
 
-def _plain(key: str) -> str:
+def plain_key(key: str) -> str:
     """A key of ``alpha_pattern`` without the anchor and the escaped dots that full names are written with."""
     return key.removeprefix("^").replace(r"\.", ".")
 
@@ -309,7 +313,7 @@ def scaling_of(config: Mapping[str, Any], module: str, rank: int) -> float:
 def _alpha(config: Mapping[str, Any], module: str) -> float:
     """alpha of one module, by the first key of ``alpha_pattern`` that is its name or the end of its name."""
     for key, alpha in (config.get("alpha_pattern") or {}).items():
-        name = _plain(key)
+        name = plain_key(key)
         if module == name or (module.endswith("." + name) and not key.startswith("^")):
             return float(alpha)
     return float(config["lora_alpha"])

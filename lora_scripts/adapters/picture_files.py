@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from lora_scripts.adapters.files import CONFIG_FILE, _check_config, _in_order, _plain
+from lora_scripts.adapters.files import CONFIG_FILE, OF_PICTURES, check_config, in_order, plain_key
 from lora_scripts.adapters.files import WEIGHTS_FILE as PEFT_WEIGHTS_FILE
 from lora_scripts.adapters.kohya import from_kohya, is_kohya, long_name, one_number, short_name
 from lora_scripts.adapters.pictures import MAGNITUDE, PARTS, A, B, PictureAdapter, assemble_adapter, layers_of
@@ -99,7 +99,7 @@ def _packed(where: object, tensors: Mapping[str, Tensor], header: Mapping[str, s
     if broken:
         raise ModelError("picture_adapters.not_finite", where=where, names=", ".join(broken[:3]))
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    return _aligned(_in_order(save(whole, metadata={"format": "pt", **header})))
+    return _aligned(in_order(save(whole, metadata={"format": "pt", **header})))
 
 
 def _aligned(raw: bytes) -> bytes:
@@ -158,14 +158,14 @@ def weights_file(path: Path) -> Path:
 
 
 def is_picture_adapter(path: Path) -> bool:
-    """Whether an adapter, whole or not, is one of a picture model, by the names of its tensors."""
+    """Whether an adapter, whole or not, is one of a picture model, by its folders or the names of its tensors."""
+    if any((path / part / CONFIG_FILE).is_file() for part in PARTS):
+        return True
     try:
         with safe_open(weights_file(path), "pt") as file:
-            names = list(file.keys())
-            header = file.metadata() or {}
+            return any(name.startswith(OF_PICTURES) for name in file.keys())  # noqa: SIM118
     except (OSError, ValueError, SafetensorError, ModelError):
         return False
-    return HEADER_KEY in header or is_kohya(names) or any(name.split(".")[0] in PARTS for name in names)
 
 
 def _find(place: Path) -> Path:
@@ -251,7 +251,7 @@ def _with_settings(
     for part, config in settings.items():
         if part not in PARTS:
             raise ModelError("picture_adapters.stray", where=where, names=part)
-        _check_config(where, {"peft_type": "LORA", **config})
+        check_config(where, {"peft_type": "LORA", **config})
         for name, value in tensors.items():
             layer = name.removesuffix(f".{A}")
             if layer == name or not layer.startswith(f"{part}."):
@@ -283,7 +283,7 @@ _ALPHA = ("alpha_pattern", "lora_alpha")
 def _said(part: str, config: Mapping[str, Any], pattern: str, default: str, module: str) -> float:
     """What the settings say of one module: by the first key that is its name or the end of it, as peft has it."""
     for key, value in (config.get(pattern) or {}).items():
-        name = short_name(part, _plain(key))
+        name = short_name(part, plain_key(key))
         if module == name or (module.endswith(f".{name}") and not key.startswith("^")):
             return float(value)
     return float(config[default])

@@ -312,10 +312,11 @@ def inspect_adapter(path: Path) -> list[str]:
         lines.append(text("rank.settings", rank=config["r"], alpha=config["lora_alpha"]))
     dtypes = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()}))
     lines.append(text("rank.size", size=size_words(weights.stat().st_size), values=values, dtypes=dtypes))
-    return [*lines, *rank_lines(tensors, config), *_origin_lines(weights, config)]
+    return [*lines, *rank_lines(tensors, config), *origin_lines(weights, config)]
 
 
-def _origin_lines(weights: Path, config: Mapping[str, Any]) -> list[str]:
+def origin_lines(weights: Path, config: Mapping[str, Any]) -> list[str]:
+    """Where an adapter comes from, by its provenance."""
     record = provenance_of(weights.parent)
     base = record.get("base", {}).get("path") or config.get("base_model_name_or_path") or "-"
     lines = [text("rank.base", path=base)]

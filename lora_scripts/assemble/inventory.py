@@ -11,8 +11,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lora_scripts.adapters.files import CONFIG_FILE, HEADER_KEY, LINKED_FILE, WEIGHTS_FILE, find_weights, read_adapter
+from lora_scripts.adapters.picture_files import is_picture_adapter, read_picture_adapter, weights_file
 from lora_scripts.adapters.provenance import provenance_of
-from lora_scripts.assemble.adapters import method_of, size_words
+from lora_scripts.assemble.adapters import inspect_adapter, method_of, size_words
+from lora_scripts.assemble.pictures.papers import inspect_pictures, picture_method, ranks_of, verify_pictures
 from lora_scripts.errors import LoraScriptsError, ModelError, Problem, UsageError, problem
 from lora_scripts.messages import text
 from lora_scripts.models.text import base_fingerprint, check_base
@@ -66,6 +68,8 @@ def _folders(root: Path) -> Iterator[Path]:
 
 def _look(folder: Path, name: str) -> Found:
     try:
+        if is_picture_adapter(folder):
+            return _look_at_pictures(folder, name)
         config, tensors = read_adapter(folder)
         weights = find_weights(folder)
         record = provenance_of(folder)
@@ -75,6 +79,22 @@ def _look(folder: Path, name: str) -> Found:
     base = record.get("base", {}).get("path") or config.get("base_model_name_or_path") or "-"
     made = str(record.get("made", "-"))
     return Found(name, method_of(config), max(ranks, default=0), str(base), made, weights.stat().st_size)
+
+
+def _look_at_pictures(folder: Path, name: str) -> Found:
+    adapter, record = read_picture_adapter(folder), provenance_of(folder)
+    method = text("combine.of_pictures", method=picture_method(adapter))
+    base, made = str(record.get("base", {}).get("path") or "-"), str(record.get("made", "-"))
+    return Found(name, method, max(ranks_of(adapter)), base, made, weights_file(folder).stat().st_size)
+
+
+def inspect_any(path: Path) -> list[str]:
+    """What an adapter is, of a text or of a picture model.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    return inspect_pictures(path) if is_picture_adapter(path) else inspect_adapter(path)
 
 
 def list_lines(root: Path, found: list[Found], checkpoints: int) -> list[str]:
@@ -100,6 +120,8 @@ def verify_adapter(path: Path, *, base_model: str | None = None) -> list[str]:
         LoraScriptsError: It is not; every problem at once.
         ModelError: There is no adapter, or no base under the name that was given.
     """
+    if is_picture_adapter(path):
+        return verify_pictures(path, base_model)
     weights = find_weights(path)
     problems: list[Problem] = []
     lines = []

@@ -25,7 +25,7 @@ from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.render import Document
-from lora_scripts.errors import ModelError
+from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
@@ -139,6 +139,8 @@ def gather(config: Config, *, weights: bool = True) -> Inputs:
         ModelError: The base cannot be used.
         DataError: The data are refused.
     """
+    if config.draws:  # a run goes by kinds.gather; what else asks is for texts alone
+        raise UsageError("picture_run.texts_only", where="task_type")
     base = Path(config.base_model).expanduser()
     bare = not weights and is_bare(base)
     if not bare:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_scripts.assemble.pictures.records import preview_pictures
 from lora_scripts.assemble.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data import chat_format, render, spelling
@@ -139,6 +140,9 @@ def _digest(document: Document) -> bytes:
 
 def preview_records(config: Config, count: int) -> Iterator[tuple[str, list[tuple[str, bool]], int, int]]:
     """The first ``count`` training records as the model sees them: source, (text, learned) runs, learned, total."""
+    if config.draws:
+        yield from preview_pictures(config, count)
+        return
     tokenizer = load_tokenizer(check_base(config.base_model))
     rows = rows_of(survey_for(config))
     for document in render_rows(rows, tokenizer, config).training[:count]:

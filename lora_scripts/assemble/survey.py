@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_scripts.assemble.pictures.records import check_pictures
+from lora_scripts.assemble.pictures.records import check_pictures, rows_for
 from lora_scripts.assemble.screen import Screen, screen_of
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.clean import clean
@@ -201,10 +201,14 @@ def check_paths(paths: Sequence[Path]) -> Ledger:
     """
     whole = Ledger()
     for path in paths:
+        config = load_config(path).config if path.suffix.lower() in (".yaml", ".yml") else None
+        if config and config.draws:
+            whole.absorb(rows_for(config).ledger)
+            continue
         if is_picture_folder(path):
             whole.absorb(check_pictures(path))
             continue
-        survey = survey_of(path)
+        survey = survey_for(config) if config else survey_of(path)
         for _ in survey.records():
             pass
         survey.decide()

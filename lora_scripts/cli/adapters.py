@@ -31,9 +31,9 @@ def shrink(
 def inspect_adapter(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("cli.inspect_folder"))],
 ) -> None:
-    from lora_scripts.assemble.adapters import inspect_adapter as inspected
+    from lora_scripts.assemble.inventory import inspect_any
 
-    for line in inspected(folder):
+    for line in inspect_any(folder):
         say(line)
 
 

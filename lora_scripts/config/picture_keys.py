@@ -14,7 +14,7 @@ class PictureKeys(Section):
     图片（`task_type: image-generation`）
     """
 
-    resolution: Whole | None = Field(None, ge=32, le=4096)
+    resolution: Whole | None = Field(None, ge=16, le=4096)
     """Pictures are scaled to about the area of a square of so many pixels a side, in their own proportions; empty: \
 what the base was made for.
 

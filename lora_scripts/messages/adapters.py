@@ -14,6 +14,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "save it as safetensors with the tool that made it",
         "请用生成它的工具另存为 safetensors",
     ),
+    "of_pictures": (
+        "this is the adapter of a picture model, which answers no questions",
+        "这是图像模型的适配器，不能用于问答",
+    ),
+    "of_pictures.fix": (
+        "draw with it: lora-scripts generate; convert, weigh or merge it: lora-scripts export",
+        "绘图请用 lora-scripts generate；转换、加权或合并请用 lora-scripts export",
+    ),
     "unreadable": ("the adapter cannot be read: {reason}", "无法读取适配器：{reason}"),
     "other_kind": ("adapters of the kind {kind} are not supported", "不支持 {kind} 类型的适配器"),
     "other_kind.fix": (

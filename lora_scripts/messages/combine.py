@@ -1,6 +1,7 @@
 """What is said about adapters as files: combined into one, listed, verified; and about adapters that overlap."""
 
 TEXTS: dict[str, tuple[str, str]] = {
+    "of_pictures": ("{method}, pictures", "{method}，图片"),
     # help
     "help": (
         "write the weighted sum of adapters as one PEFT adapter, exact and proven",

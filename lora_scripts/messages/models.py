@@ -40,8 +40,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这是图像生成模型，不是语言模型",
     ),
     "is_pipeline.fix": (
-        "give the folder of a language model; training on pictures is not in this version",
-        "请给出语言模型的文件夹；本版本还不能训练图片",
+        "give the folder of a language model; to train pictures on this one, set task_type: image-generation",
+        "请填写语言模型的文件夹；若要用它训练图片，请设置 task_type: image-generation",
     ),
     "bad_json": ("cannot be read as JSON: {reason}", "不能按 JSON 读取：{reason}"),
     "bad_json.fix": ("fetch this file again from where the model came from", "从模型来源处重新下载这个文件"),

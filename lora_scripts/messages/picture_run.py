@@ -125,4 +125,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "“{prompt}…”: the text encoder does not see its end: “{unseen}”",
         "“{prompt}…”：文本编码器看不到结尾：“{unseen}”",
     ),
+    "texts_only": (
+        "this command is for texts, and the config trains pictures",
+        "该命令只用于文本，而此配置训练的是图片",
+    ),
+    "texts_only.fix": (
+        "a picture run tells its losses in metrics.jsonl and eval.json, and shows what it draws in samples/",
+        "图片训练的损失见 metrics.jsonl 和 eval.json，所绘样图见 samples/",
+    ),
 }

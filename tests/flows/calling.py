@@ -102,7 +102,7 @@ def contents(folder: Path) -> dict[str, str]:
 def metrics(run_dir: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl without what depends on the machine's mood."""
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    moods = ("tokens_per_second", "memory_bytes")
+    moods = ("tokens_per_second", "pictures_per_second", "memory_bytes")
     return [{key: value for key, value in line.items() if key not in moods} for line in lines]
 
 

@@ -7,7 +7,7 @@ from lora_scripts.config import Config
 from lora_scripts.config.serving import ServeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-READERS = [p for room in ("cli", "assemble") for p in (ROOT / "lora_scripts" / room).glob("*.py")]
+READERS = [p for room in ("cli", "assemble") for p in (ROOT / "lora_scripts" / room).rglob("*.py")]
 
 
 def attributes(source: str) -> set[str]:

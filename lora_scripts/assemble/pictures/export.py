@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lora_scripts.adapters.picture_files import weights_file
-from lora_scripts.adapters.pictures import PictureAdapter
 from lora_scripts.assemble.exporting import Exporting
 from lora_scripts.assemble.pictures.generate import chosen_adapter, doubts, picture_base_of
+from lora_scripts.assemble.pictures.papers import picture_method
 from lora_scripts.export.pictures import PictureSource
 from lora_scripts.export.source import plain_name
 from lora_scripts.messages import text
@@ -45,15 +45,10 @@ def open_pictures(words: Sequence[str], base_model: str | None, say: Callable[[s
     return Exporting(
         source=source,
         name=name,
-        method=_method(chosen[0].adapter),
+        method=picture_method(chosen[0].adapter),
         weights=weights_file(path),
         base=Path(base.path),
         fingerprint=picture_fingerprint(base),
         record=record,
         verified=text("export.one_pass"),
     )
-
-
-def _method(adapter: PictureAdapter) -> str:
-    config = next(iter(adapter.configs.values()))
-    return "dora" if config["use_dora"] else "rslora" if config["use_rslora"] else "lora"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from lora_scripts.assemble.screen import Screen, screen_of
 from lora_scripts.config import Config
 from lora_scripts.data.ledger import Finding, Ledger
+from lora_scripts.data.pictures.captions import with_trigger
 from lora_scripts.data.pictures.documents import PictureDocument, fitting_findings, lay_out
 from lora_scripts.data.pictures.looks import findings_of
 from lora_scripts.data.pictures.reading import PictureRecord, read_pictures
@@ -17,6 +18,7 @@ from lora_scripts.data.records import Message, Record
 from lora_scripts.data.split import FEWEST
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text
+from lora_scripts.models.diffusion import check_picture_base, load_tokenizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,29 @@ def check_pictures(root: Path) -> Ledger:
     ledger.validation = len(held_out(records, keys["eval_ratio"].default, keys["seed"].default))
     ledger.check_sum()
     return ledger
+
+
+def rows_for(config: Config) -> PictureRows:
+    """The pictures of a run, laid out for its base.
+
+    Raises:
+        ModelError: The base cannot be used.
+        DataError: The pictures are refused.
+    """
+    base = check_picture_base(config.base_model)
+    return picture_rows(config, config.resolution or base.resolution, base.unit)
+
+
+def preview_pictures(config: Config, count: int) -> Iterator[tuple[str, list[tuple[str, bool]], int, int]]:
+    """The first ``count`` training pictures as they are shown first: source and size, caption, its tokens, the most."""
+    base = check_picture_base(config.base_model)
+    tokenizer = min(load_tokenizers(base).values(), key=lambda t: t.model_max_length)
+    trigger = config.trigger_word or ""
+    for document in rows_for(config).training[:count]:
+        caption = document.caption if document.prior else with_trigger(document.caption, trigger)
+        width, height = document.bucket
+        length = len(tokenizer(caption).input_ids)
+        yield f"{document.source} → {width}×{height}", [(caption, True)], length, tokenizer.model_max_length
 
 
 def picture_rows(config: Config, resolution: int, unit: int) -> PictureRows:

@@ -39,8 +39,8 @@ def buckets(resolution: int, unit: int) -> list[Size]:
     side = max(unit, resolution // unit * unit)
     found = [(side, side)]
     for width in range(max(unit, int(side / WIDEST) // unit * unit), int(side * WIDEST) + 1, unit):
-        height = max(unit, side * side // width // unit * unit)
-        if (width, height) not in found and height <= side * WIDEST:
+        height = side * side // width // unit * unit
+        if (width, height) not in found and 0 < height <= side * WIDEST:
             found.append((width, height))
     return found
 
