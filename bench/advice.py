@@ -164,8 +164,8 @@ class Group:
     """What runs on one base and one set share: the rendered rows, and what the base says before any training."""
 
     def __init__(self, run: Run, finance: Path) -> None:
-        from lora_scripts.assemble.parts import gather
-        from lora_scripts.assemble.records import prompt_of
+        from lora_scripts.assemble.text.parts import gather
+        from lora_scripts.assemble.text.records import prompt_of
         from lora_scripts.data.render import Document
 
         config = config_of(run, finance)
@@ -216,7 +216,7 @@ def carried_out(run: Run, group: Group, finance: Path) -> dict[str, Any]:
     import torch
 
     from lora_scripts.adapters.rank import effective_ranks
-    from lora_scripts.assemble.trial import take_best, trial
+    from lora_scripts.assemble.text.trial import take_best, trial
 
     config = config_of(run, finance)
     training = nested(group.inputs.rendered.training, run.rows)

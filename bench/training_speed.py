@@ -118,9 +118,9 @@ def train_ours(given: dict[str, Any], steps: int) -> tuple[Probe, list[float], l
     import torch
 
     from lora_scripts.adapters.inject import trainable
-    from lora_scripts.assemble.parts import Inputs, build
-    from lora_scripts.assemble.records import Rendered
-    from lora_scripts.assemble.survey import Rows
+    from lora_scripts.assemble.text.parts import Inputs, build
+    from lora_scripts.assemble.text.records import Rendered
+    from lora_scripts.assemble.text.survey import Rows
     from lora_scripts.config import Config
     from lora_scripts.data.ledger import Ledger
     from lora_scripts.training.loop import fit

@@ -19,7 +19,7 @@ from lora_scripts.adapters.combine import combined_card
 from lora_scripts.adapters.files import WEIGHTS_FILE, find_weights, read_adapter, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import PROVENANCE, card, provenance_of
 from lora_scripts.adapters.rank import ModuleRank, Shrunk, effective_ranks, shrink
-from lora_scripts.assemble.parts import build, gather
+from lora_scripts.assemble.text.parts import build, gather
 from lora_scripts.config import load_config
 from lora_scripts.errors import LoraScriptsError, UsageError
 from lora_scripts.messages import text

@@ -16,7 +16,7 @@ from lora_scripts.adapters.picture_files import is_picture_adapter
 from lora_scripts.assemble.adapters import weighed
 from lora_scripts.assemble.exporting import Exporting
 from lora_scripts.assemble.pictures.export import open_pictures
-from lora_scripts.assemble.records import question_prompt
+from lora_scripts.assemble.text.records import question_prompt
 from lora_scripts.data.chat_format import template_of
 from lora_scripts.data.records import Message
 from lora_scripts.errors import ModelError, ProofError, UsageError

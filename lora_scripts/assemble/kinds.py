@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lora_scripts.assemble import parts as texts
-from lora_scripts.assemble.parts import Inputs, Parts
 from lora_scripts.assemble.pictures import parts as pictures
 from lora_scripts.assemble.pictures.parts import PictureInputs, PictureParts
+from lora_scripts.assemble.text import parts as texts
+from lora_scripts.assemble.text.parts import Inputs, Parts
 from lora_scripts.config import Config
 from lora_scripts.errors import TrainError
 from lora_scripts.training.plan import Plan

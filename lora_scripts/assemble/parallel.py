@@ -8,8 +8,8 @@ from dataclasses import replace
 from lora_scripts.adapters.files import adapter_tensors, restore_adapter
 from lora_scripts.adapters.inject import trainable
 from lora_scripts.assemble.kinds import AnyInputs
-from lora_scripts.assemble.parts import Inputs, Parts, build
 from lora_scripts.assemble.start import Start
+from lora_scripts.assemble.text.parts import Inputs, Parts, build
 from lora_scripts.config import Config
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text

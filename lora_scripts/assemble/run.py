@@ -16,9 +16,6 @@ from safetensors.torch import save as pack
 
 from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE
 from lora_scripts.adapters.inject import trainable
-from lora_scripts.assemble.finish import finish
-from lora_scripts.assemble.folds import fold_figures
-from lora_scripts.assemble.increment import load_origin, measure
 from lora_scripts.assemble.kinds import (
     AnyInputs,
     AnyParts,
@@ -31,13 +28,16 @@ from lora_scripts.assemble.kinds import (
 )
 from lora_scripts.assemble.outcome import Outcome
 from lora_scripts.assemble.parallel import rank_notes, refuse_differences, spread, whole_again
-from lora_scripts.assemble.parts import Inputs, Parts
 from lora_scripts.assemble.pictures.finish import finish_pictures
 from lora_scripts.assemble.pictures.parts import PictureParts
 from lora_scripts.assemble.pictures.samples import Samples
-from lora_scripts.assemble.records import question_prompt
 from lora_scripts.assemble.start import Start, choose_start, is_done, refuse_to_overwrite, set_aside
-from lora_scripts.assemble.watch import Watch
+from lora_scripts.assemble.text.finish import finish
+from lora_scripts.assemble.text.folds import fold_figures
+from lora_scripts.assemble.text.increment import load_origin, measure
+from lora_scripts.assemble.text.parts import Inputs, Parts
+from lora_scripts.assemble.text.records import question_prompt
+from lora_scripts.assemble.text.watch import Watch
 from lora_scripts.config import Config, Loaded, dump_config
 from lora_scripts.data.records import Message
 from lora_scripts.data.report import summary, write_report

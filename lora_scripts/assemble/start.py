@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lora_scripts.assemble.increment import (
+from lora_scripts.assemble.kinds import AnyInputs
+from lora_scripts.assemble.text.increment import (
     FIXED,
     Increment,
     again,
@@ -16,8 +17,7 @@ from lora_scripts.assemble.increment import (
     read_origin,
     state_of,
 )
-from lora_scripts.assemble.kinds import AnyInputs
-from lora_scripts.assemble.parts import Inputs
+from lora_scripts.assemble.text.parts import Inputs
 from lora_scripts.config import Config
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text

@@ -33,7 +33,7 @@ def label(
     overwrite: Annotated[bool, typer.Option("--overwrite", help=text("cli.label_overwrite"))] = False,
     device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
 ) -> None:
-    from lora_scripts.assemble.label import Wishes, label_folder
+    from lora_scripts.assemble.pictures.label import Wishes, label_folder
     from lora_scripts.data.report_page import reason_words
 
     pairs = [word.partition("=") for word in replace or []]

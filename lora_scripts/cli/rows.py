@@ -18,7 +18,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
     report_dir: Annotated[Path, typer.Option(help=text("cli.report_dir"))] = Path("output/check"),
 ) -> None:
-    from lora_scripts.assemble.survey import check_paths
+    from lora_scripts.assemble.text.survey import check_paths
     from lora_scripts.data.report import counts, summary, write_report
 
     ledger = check_paths(paths)
@@ -41,7 +41,7 @@ def preview(
     from rich.console import Console
     from rich.text import Text
 
-    from lora_scripts.assemble.records import preview_records
+    from lora_scripts.assemble.text.records import preview_records
     from lora_scripts.config import load_config
 
     console = Console()
@@ -62,7 +62,7 @@ def desensitize(
     types: Annotated[str | None, typer.Option(help=text("cli.desensitize_types"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
 ) -> None:
-    from lora_scripts.assemble.desensitize import account_lines, desensitize_copy
+    from lora_scripts.assemble.text.desensitize import account_lines, desensitize_copy
 
     counts = desensitize_copy(source, target, mode=mode, types=types)
     if as_json:
@@ -83,7 +83,7 @@ def augment(
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help=text("cli.endpoint"))] = None,
     model: Annotated[str | None, typer.Option(help=text("cli.endpoint_model"))] = None,
 ) -> None:
-    from lora_scripts.assemble.augment import write_variants
+    from lora_scripts.assemble.text.augment import write_variants
 
     lines = write_variants(
         path,

@@ -21,7 +21,7 @@ def chat(
     device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
     max_new_tokens: Annotated[int, typer.Option(min=1, help=text("cli.max_new_tokens"))] = 256,
 ) -> None:
-    from lora_scripts.assemble.talk import converse, open_chat
+    from lora_scripts.assemble.serving.talk import converse, open_chat
     from lora_scripts.models.passing_thread import in_passing_thread
 
     console = stderr_console()
@@ -67,13 +67,13 @@ def serve(
     }
     loaded = load_serve_config(config, given)
     if write_cluster is not None:
-        from lora_scripts.assemble.cluster import cluster_files
+        from lora_scripts.assemble.serving.cluster import cluster_files
 
         for line in cluster_files(loaded.config, write_cluster):
             say(line)
         return
-    from lora_scripts.assemble.listen import run_server
-    from lora_scripts.assemble.serving import open_server
+    from lora_scripts.assemble.serving.listen import run_server
+    from lora_scripts.assemble.serving.server import open_server
 
     tell = teller()
     run_server(open_server(loaded, tell), tell)

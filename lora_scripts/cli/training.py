@@ -53,13 +53,13 @@ def evaluate(
     if from_sheet or output:
         if not (from_sheet and output):
             raise UsageError("cli.sheet_and_output")
-        from lora_scripts.assemble.evaluation import write_preferences
+        from lora_scripts.assemble.text.evaluation import write_preferences
 
         for line in write_preferences(from_sheet, output):
             say(line)
         return
-    from lora_scripts.assemble.compare import evaluation_lines
-    from lora_scripts.assemble.evaluation import evaluate_run
+    from lora_scripts.assemble.text.compare import evaluation_lines
+    from lora_scripts.assemble.text.evaluation import evaluate_run
 
     evaluation = evaluate_run(run)
     if as_json:
@@ -76,8 +76,8 @@ def sweep(
     trials: Annotated[int, typer.Option(min=1, help=text("cli.trials"))] = 12,
     output: Annotated[Path | None, typer.Option(help=text("cli.sweep_output"))] = None,
 ) -> None:
-    from lora_scripts.assemble.sweep import sweep as search
-    from lora_scripts.assemble.sweep import sweep_lines
+    from lora_scripts.assemble.text.sweep import sweep as search
+    from lora_scripts.assemble.text.sweep import sweep_lines
     from lora_scripts.config import load_config
 
     result = search(

@@ -97,7 +97,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "width": ("width in pixels (default: what the base was made for)", "宽度（像素；默认为基础模型本来的尺寸）"),
     "height": ("height in pixels", "高度（像素）"),
     "mark": (
-        "draw the visible mark “AI生成” into the corner too; the label in the file is always written",
+        "draw the visible mark of generated pictures into the corner too; the label in the file is always written",
         "在角上加可见标识“AI生成”；文件中的隐式标识总会写入",
     ),
     "producer": (

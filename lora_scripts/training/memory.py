@@ -30,7 +30,7 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """A weight in nf4: 4 bits, an 8-bit constant for 64 of them, a float32 constant for 256 constants (Dettmers et al.
 2023, arXiv:2305.14314, section 3)."""
 ANSWER_BATCH, ANSWER_LIMIT = 16, 256
-"""Questions answered at once, and the longest answer (evaluate/answers.py, assemble/finish.py)."""
+"""Questions answered at once, and the longest answer (evaluate/answers.py, assemble/text/finish.py)."""
 LIBRARIES = {"load": 10 << 20, "train": 90 << 20, "validate": 90 << 20, "answer": 90 << 20, "prove": 90 << 20}
 """What libraries that are imported on the way take of the machine's memory (bench/memory.py)."""
 JUDGING = 56 << 20

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from lora_scripts.assemble.pictures.records import held_out
-from lora_scripts.assemble.survey import check_paths
+from lora_scripts.assemble.text.survey import check_paths
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.pictures.looks import findings_of, look_at
 from lora_scripts.data.pictures.reading import PictureRecord, is_picture_folder, read_pictures

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lora_scripts.assemble.cluster import cluster_files
+from lora_scripts.assemble.serving.cluster import cluster_files
 from lora_scripts.config.serving import load_serve_config
 from lora_scripts.errors import UsageError
 

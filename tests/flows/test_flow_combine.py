@@ -15,7 +15,7 @@ from lora_scripts.adapters.files import adapter_tensors, config_text, load_adapt
 from lora_scripts.assemble import combine as room
 from lora_scripts.assemble.adapters import shrink_adapter
 from lora_scripts.assemble.combine import combine_adapters, overlap_lines, read_part, weighed
-from lora_scripts.assemble.talk import open_chat
+from lora_scripts.assemble.serving.talk import open_chat
 from lora_scripts.errors import ProofError, UsageError
 from lora_scripts.evaluate.prove import Check
 from lora_scripts.training.checkpoint import sha256_of

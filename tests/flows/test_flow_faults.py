@@ -32,7 +32,7 @@ from calling import (
 )
 from safetensors.torch import load_file, save_file
 
-import lora_scripts.assemble.finish as finish_room
+import lora_scripts.assemble.text.finish as finish_room
 from lora_scripts.training.checkpoint import fault_of
 from lora_scripts.training.run_dir import held
 from lora_scripts.training.tasks import TextTask

@@ -6,10 +6,10 @@ from statistics import fmean, stdev
 import pytest
 from calling import pairs, write_rows
 
-from lora_scripts.assemble import folds as room
-from lora_scripts.assemble.folds import fold_figures, fold_sides
-from lora_scripts.assemble.parts import gather
-from lora_scripts.assemble.trial import trial
+from lora_scripts.assemble.text import folds as room
+from lora_scripts.assemble.text.folds import fold_figures, fold_sides
+from lora_scripts.assemble.text.parts import gather
+from lora_scripts.assemble.text.trial import trial
 from lora_scripts.config import load_config
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.split import LEFT_OUT, TRAINING, VALIDATION

@@ -15,7 +15,7 @@ from calling import SAMPLE, Said, command, digest, metrics, pairs, write_rows
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 import lora_scripts.assemble.run as run_room
-from lora_scripts.assemble.finish import Outcome
+from lora_scripts.assemble.text.finish import Outcome
 from lora_scripts.config import Config
 from lora_scripts.training.tasks import TextTask
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from calling import command, digest, metrics, pairs, write_rows
 
-import lora_scripts.assemble.records as records_room
-import lora_scripts.assemble.survey as survey_room
+import lora_scripts.assemble.text.records as records_room
+import lora_scripts.assemble.text.survey as survey_room
 
 MakeConfig = Callable[..., Path]
 
@@ -101,8 +101,8 @@ def test_memory_stays_flat_while_many_records_are_rendered(tmp_path: Path, confi
     script = """
 import json, resource, sys
 from pathlib import Path
-from lora_scripts.assemble.records import render_rows
-from lora_scripts.assemble.survey import rows_of, survey_for
+from lora_scripts.assemble.text.records import render_rows
+from lora_scripts.assemble.text.survey import rows_of, survey_for
 from lora_scripts.config import load_config
 from lora_scripts.models.text import load_tokenizer
 config = load_config(Path(sys.argv[1])).config

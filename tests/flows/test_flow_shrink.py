@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from lora_scripts.adapters.files import adapter_tensors, config_text, read_adapter, write_adapter
 from lora_scripts.assemble.adapters import inspect_adapter, rank_lines, shrink_adapter, shrink_lines
-from lora_scripts.assemble.parts import gather
+from lora_scripts.assemble.text.parts import gather
 from lora_scripts.config import load_config
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.training.tasks import TextTask

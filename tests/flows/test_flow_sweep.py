@@ -8,10 +8,10 @@ import pytest
 import yaml
 from calling import pairs, write_rows
 
-from lora_scripts.assemble import sweep as room
-from lora_scripts.assemble.parts import gather
-from lora_scripts.assemble.sweep import sweep, sweep_lines
-from lora_scripts.assemble.trial import trial
+from lora_scripts.assemble.text import sweep as room
+from lora_scripts.assemble.text.parts import gather
+from lora_scripts.assemble.text.sweep import sweep, sweep_lines
+from lora_scripts.assemble.text.trial import trial
 from lora_scripts.config import load_config
 from lora_scripts.errors import Interrupted, TrainError, UsageError
 

@@ -9,8 +9,8 @@ import torch
 from calling import Said, contents, metrics
 
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors
-from lora_scripts.assemble.parts import Inputs, gather
-from lora_scripts.assemble.trial import take_best, trial
+from lora_scripts.assemble.text.parts import Inputs, gather
+from lora_scripts.assemble.text.trial import take_best, trial
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.render import Document
 from lora_scripts.errors import TrainError

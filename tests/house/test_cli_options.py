@@ -14,6 +14,8 @@ VERBS = {
     "preview": "config overrides -n=",
     "desensitize": "source target --mode= --types= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
+    "generate": "--prompt= --adapter= --base-model= --output= --count= --seed= --steps= --guidance= --negative= "
+    "--width= --height= --mark --producer= --device=",
     "label": "folder --output= --clip-model= --captioner= --tags= --threshold= --max-tags= --undesired= --replace= "
     "--prefix= --chinese --overwrite --device=",
     "chat": "--adapter= --prompt= --base-model= --device= --max-new-tokens=",
@@ -25,7 +27,7 @@ VERBS = {
     "adapters combine": "words --base-model= --device=",
     "adapters list": "root --json",
     "adapters verify": "folder --base-model=",
-    "export": "run --to= --output= --base-model= --overwrite --dtype= --adapter-only",
+    "export": "run --to= --output= --base-model= --overwrite --dtype= --adapter= --adapter-only",
     "audit verify": "file",
     "schema": "",
     "base get": "name --from= --models-dir=",

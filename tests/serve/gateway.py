@@ -10,8 +10,8 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from lora_scripts.assemble.guardrails import open_guardrails
-from lora_scripts.assemble.remote import open_remote
+from lora_scripts.assemble.serving.guardrails import open_guardrails
+from lora_scripts.assemble.serving.remote import open_remote
 from lora_scripts.config.serving import load_serve_config
 from lora_scripts.serve.answering import Service
 from lora_scripts.serve.http.admin import add_admin

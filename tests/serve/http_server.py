@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 from openai import OpenAI
 
-from lora_scripts.assemble import listen
-from lora_scripts.assemble.serving import Opened, open_server
+from lora_scripts.assemble.serving import listen
+from lora_scripts.assemble.serving.server import Opened, open_server
 from lora_scripts.config.serving import load_serve_config
 from tests.serve.conftest import BASE
 

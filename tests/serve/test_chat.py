@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lora_scripts.adapters.files import load_adapter
-from lora_scripts.assemble.talk import SAVED_TO, Partner, converse, open_chat
+from lora_scripts.assemble.serving.talk import SAVED_TO, Partner, converse, open_chat
 from lora_scripts.errors import ModelError, UsageError
 from tests.serve.conftest import BASE
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lora_scripts.assemble.guardrails import open_guardrails, read_rule_file
+from lora_scripts.assemble.serving.guardrails import open_guardrails, read_rule_file
 from lora_scripts.errors import ConfigError
 from lora_scripts.serve.guardrails import Guardrails, Rule, RuleSet
 from lora_scripts.serve.guardrails.disguise import MARK

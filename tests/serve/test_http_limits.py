@@ -19,7 +19,7 @@ import httpx
 import openai
 import pytest
 
-from lora_scripts.assemble.serving import keys_of
+from lora_scripts.assemble.serving.server import keys_of
 from lora_scripts.config.serving import load_serve_config
 from lora_scripts.errors import UsageError
 from tests.serve.conftest import BASE

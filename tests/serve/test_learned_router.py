@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_scripts.assemble import router as room
-from lora_scripts.assemble.router import learned_router_of, measured_lines
+from lora_scripts.assemble.serving import router as room
+from lora_scripts.assemble.serving.router import learned_router_of, measured_lines
 from lora_scripts.serve.routing.general_questions import GENERAL
 from lora_scripts.serve.routing.learned import learn, read_router, write_router
 from lora_scripts.serve.routing.vectors import FEATURES, centroids, counted, inverse_frequencies, vectors

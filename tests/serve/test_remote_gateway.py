@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from lora_scripts.assemble import remote
-from lora_scripts.assemble.remote import SERVED, open_remote, served_folder
+from lora_scripts.assemble.serving import remote
+from lora_scripts.assemble.serving.remote import SERVED, open_remote, served_folder
 from lora_scripts.errors import ModelError, UsageError
 from tests.serve.conftest import BASE
 from tests.serve.fake_vllm import BASE_NAME, FakeVllm, eventually

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lora_scripts.assemble.guardrails import open_guardrails
+from lora_scripts.assemble.serving.guardrails import open_guardrails
 from lora_scripts.config import load_config
 from lora_scripts.config.serving import ServeConfig, load_serve_config
 from lora_scripts.models.known_bases import BASES

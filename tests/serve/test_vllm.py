@@ -21,7 +21,7 @@ import psutil
 import pytest
 from openai import OpenAI
 
-from lora_scripts.assemble import remote as assembled
+from lora_scripts.assemble.serving import remote as assembled
 from lora_scripts.serve.generation import FAILED, LENGTH, STOP, Generation, Sampling
 from lora_scripts.serve.remote import process
 from lora_scripts.serve.remote.process import PROGRAM, VllmProcess

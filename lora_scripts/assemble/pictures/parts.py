@@ -60,7 +60,7 @@ SHAPING_KEYS = (
 
 @dataclass(slots=True)
 class PictureInputs:
-    """What is known before a model is loaded; see ``assemble.parts.Inputs``."""
+    """What is known before a model is loaded; see ``assemble.text.parts.Inputs``."""
 
     base: PictureBase
     tokenizers: Mapping[str, Any]

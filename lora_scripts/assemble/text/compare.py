@@ -9,10 +9,10 @@ from typing import Any
 
 from peft import PeftModel
 
-from lora_scripts.assemble import increment
-from lora_scripts.assemble.parts import QUESTIONS_ASKED, Inputs
-from lora_scripts.assemble.records import question_prompt
-from lora_scripts.assemble.survey import LARGE, masked_pairs
+from lora_scripts.assemble.text import increment
+from lora_scripts.assemble.text.parts import QUESTIONS_ASKED, Inputs
+from lora_scripts.assemble.text.records import question_prompt
+from lora_scripts.assemble.text.survey import LARGE, masked_pairs
 from lora_scripts.config import Config
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.split import TRAINING

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_scripts.adapters.files import CONFIG_FILE, find_weights, read_adapter, restore_adapter
-from lora_scripts.assemble.parts import Inputs, Parts
-from lora_scripts.assemble.records import identities, render_rows
-from lora_scripts.assemble.survey import rows_of, survey_for
+from lora_scripts.assemble.text.parts import Inputs, Parts
+from lora_scripts.assemble.text.records import identities, render_rows
+from lora_scripts.assemble.text.survey import rows_of, survey_for
 from lora_scripts.config import Config, load_config
 from lora_scripts.data.ledger import Finding
 from lora_scripts.data.render import Document

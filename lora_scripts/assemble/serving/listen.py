@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from lora_scripts.assemble.serving import Opened
+from lora_scripts.assemble.serving.server import Opened
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lora_scripts.assemble.parts import Inputs
+from lora_scripts.assemble.text.parts import Inputs
 from lora_scripts.config import Config
 from lora_scripts.data.split import TRAINING
 from lora_scripts.evaluate.copying import TrainingText, copied_shares, copy_rate, training_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lora_scripts.adapters.files import find_weights
 from lora_scripts.adapters.provenance import provenance_of
-from lora_scripts.assemble.survey import rows_of, survey_for
+from lora_scripts.assemble.text.survey import rows_of, survey_for
 from lora_scripts.config import load_config
 from lora_scripts.data.cache import cache_folder, cache_key
 from lora_scripts.errors import LoraScriptsError, ModelError

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_scripts.assemble.pictures.records import preview_pictures
-from lora_scripts.assemble.survey import Rows, rows_of, survey_for
+from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data import chat_format, render, spelling
 from lora_scripts.data.cache import cache_key

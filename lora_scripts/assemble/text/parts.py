@@ -19,9 +19,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 
 from lora_scripts.adapters.files import adapter_tensors, config_text, restore_adapter
 from lora_scripts.adapters.inject import inject, output_side, trainable
-from lora_scripts.assemble.records import Rendered, identities, render_rows
 from lora_scripts.assemble.schedule import NOTED_KEYS, schedule_of
-from lora_scripts.assemble.survey import Rows, rows_of, survey_for
+from lora_scripts.assemble.text.records import Rendered, identities, render_rows
+from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.render import Document

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lora_scripts.assemble.remote import (
+from lora_scripts.assemble.serving.remote import (
     ADAPTERS_AT_ONCE,
     ADAPTERS_IN_MEMORY,
     rank_to_hold,

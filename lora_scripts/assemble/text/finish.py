@@ -13,16 +13,16 @@ from rich.console import Console
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card
 from lora_scripts.assemble.adapters import used_lines
-from lora_scripts.assemble.compare import (
+from lora_scripts.assemble.outcome import Outcome, close
+from lora_scripts.assemble.start import Start
+from lora_scripts.assemble.text.compare import (
     compare_answers,
     evaluation_lines,
     write_evaluation,
 )
-from lora_scripts.assemble.increment import measure, result_of
-from lora_scripts.assemble.outcome import Outcome, close
-from lora_scripts.assemble.parts import QUESTIONS_ASKED, Inputs, Parts
-from lora_scripts.assemble.records import prompt_of
-from lora_scripts.assemble.start import Start
+from lora_scripts.assemble.text.increment import measure, result_of
+from lora_scripts.assemble.text.parts import QUESTIONS_ASKED, Inputs, Parts
+from lora_scripts.assemble.text.records import prompt_of
 from lora_scripts.config import Config
 from lora_scripts.data.render import Document, halves
 from lora_scripts.data.split import TRAINING

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.cells import cell_len
 
-from lora_scripts.assemble.folds import telling
-from lora_scripts.assemble.parts import Inputs, gather, predict
-from lora_scripts.assemble.trial import trial as train_in_memory
+from lora_scripts.assemble.text.folds import telling
+from lora_scripts.assemble.text.parts import Inputs, gather, predict
+from lora_scripts.assemble.text.trial import trial as train_in_memory
 from lora_scripts.config import Config, Loaded, dump_config
 from lora_scripts.errors import Interrupted, ModelError, TrainError, UsageError
 from lora_scripts.messages import text

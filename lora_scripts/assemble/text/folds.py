@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_scripts.assemble.parts import Inputs
-from lora_scripts.assemble.trial import trial
+from lora_scripts.assemble.text.parts import Inputs
+from lora_scripts.assemble.text.trial import trial
 from lora_scripts.config import Config
 from lora_scripts.data.clean import normal
 from lora_scripts.data.records import Record

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import load_adapter
-from lora_scripts.assemble.compare import compare_answers, write_evaluation
-from lora_scripts.assemble.parts import gather, task_of
+from lora_scripts.assemble.text.compare import compare_answers, write_evaluation
+from lora_scripts.assemble.text.parts import gather, task_of
 from lora_scripts.config import load_config
 from lora_scripts.errors import DataError, UsageError
 from lora_scripts.evaluate.preferences import preference_lines, read_sheet

@@ -12,9 +12,9 @@ from typing import Any
 from lora_scripts.adapters.files import find_weights
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.combine import overlap_lines, read_part
-from lora_scripts.assemble.guardrails import open_guardrails
-from lora_scripts.assemble.remote import open_remote
-from lora_scripts.assemble.router import learned_router_of
+from lora_scripts.assemble.serving.guardrails import open_guardrails
+from lora_scripts.assemble.serving.remote import open_remote
+from lora_scripts.assemble.serving.router import learned_router_of
 from lora_scripts.config.serving import ServeConfig, ServeLoaded
 from lora_scripts.errors import ConfigError, LoraScriptsError, ModelError, Problem, UsageError
 from lora_scripts.messages import text

@@ -14,7 +14,7 @@ from torch import Tensor
 from lora_scripts.adapters.files import restore_adapter
 from lora_scripts.adapters.inject import trainable
 from lora_scripts.assemble.kinds import trained_tensors
-from lora_scripts.assemble.parts import Inputs, Parts, build, optimizer_of
+from lora_scripts.assemble.text.parts import Inputs, Parts, build, optimizer_of
 from lora_scripts.config import Config
 from lora_scripts.data.render import Document
 from lora_scripts.errors import Interrupted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lora_scripts.assemble.survey import rows_of, survey_of
+from lora_scripts.assemble.text.survey import rows_of, survey_of
 from lora_scripts.data.augment.endpoint import ask_endpoint
 from lora_scripts.data.augment.rules import Growth, Variant, augment_records, summary_lines, write_augmented
 from lora_scripts.data.pii.desensitize import desensitize_text

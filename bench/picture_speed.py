@@ -1,0 +1,191 @@
+"""Picture training against diffusers' example script: seconds a step, and from the start to the end of the first one.
+
+    python bench/picture_speed.py [--cases tiny,sd15] [--runs 3] [--resolution 512] [--device cpu]
+
+Case tiny: models/tiny-sd on the pictures of data/style_train, 64 × 64, batches of 4. Case sd15: a random U-Net, VAE and
+text encoder of Stable Diffusion 1.5's shape on eight random pictures, batches of 1 (of 4 on a card).
+
+Each side is a process of its own, as a user starts it, and the sides take turns: the peer (bench/picture_peer.py) does
+at each step what diffusers' train_text_to_image_lora.py does; ours is ``lora-scripts train`` with the same pictures,
+size, batch, rank and target layers. Both are watched from outside: the time between two lines that they write about
+steps. The first two steps are not counted. ``first start`` of ours makes latents and words; ``second start`` finds
+them on the disk. The last line is JSON: medians over the runs of the peer's time over ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RANK = 16
+SKIPPED = 2
+
+
+def tiny_case(folder: Path) -> tuple[Path, int, int, int]:
+    """Base, resolution, batch, steps; the pictures go into ``folder``."""
+    shutil.copytree(ROOT / "data" / "style_train", folder)
+    _write_lines(folder)
+    return ROOT / "models" / "tiny-sd", 64, 4, 24
+
+
+def sd15_case(folder: Path, base: Path, resolution: int, card: bool) -> tuple[Path, int, int, int]:
+    """The same of a random base that has Stable Diffusion 1.5's shape."""
+    import numpy as np
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from PIL import Image
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    tokenizer = CLIPTokenizer.from_pretrained(ROOT / "models" / "tiny-clip")
+    blocks = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+    unet = UNet2DConditionModel(
+        sample_size=64, block_out_channels=(320, 640, 1280, 1280), cross_attention_dim=768, attention_head_dim=8,
+        down_block_types=blocks, up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=512, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+    encoder = CLIPTextModel(
+        CLIPTextConfig(vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                       num_attention_heads=12, bos_token_id=tokenizer.bos_token_id,
+                       eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    )  # fmt: skip
+    pipeline = StableDiffusionPipeline(
+        vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=DDIMScheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.to(torch.float16).save_pretrained(base)
+    folder.mkdir()
+    rows = ["filename,prompt"]
+    for i in range(8):
+        pixels = np.random.default_rng(i).integers(0, 255, (resolution // 8, resolution // 8, 3), np.uint8)
+        Image.fromarray(pixels).resize((resolution, resolution)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,a red circle {i}")
+    (folder / "metadata.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    _write_lines(folder)
+    return base, resolution, 4 if card else 1, 12 if card else 5
+
+
+def _write_lines(folder: Path) -> None:
+    """The table as datasets' imagefolder reads it, in a folder of its own."""
+    from lora_scripts.data.pictures.metadata import read_table
+
+    other = folder.with_name(folder.name + "-peer")
+    other.mkdir()
+    lines = []
+    for line in read_table(folder / "metadata.csv"):
+        shutil.copy(folder / line.name, other)
+        lines.append(json.dumps({"file_name": line.name, "text": line.caption}))
+    (other / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def run_peer(base: Path, folder: Path, resolution: int, batch: int, steps: int) -> list[float]:
+    """Seconds from the start of the process to the end of each step."""
+    words = [str(base), f"{folder}-peer", str(resolution), str(batch), str(steps)]
+    command = [sys.executable, str(ROOT / "bench" / "picture_peer.py"), *words]
+    began = time.perf_counter()
+    quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": f"{folder}-cache"}
+    log = Path(f"{folder}-peer.txt")
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=quiet) as process,
+    ):
+        assert process.stdout
+        ends = [time.perf_counter() - began for line in process.stdout if line.startswith("step ")]
+    if len(ends) != steps:
+        raise SystemExit(f"the peer stopped:\n{log.read_text()[-3000:]}")
+    return ends
+
+
+def run_ours(base: Path, folder: Path, resolution: int, batch: int, steps: int, cache: Path) -> list[float]:
+    """The same of ours; it is ended after its last step."""
+    import yaml
+
+    place = Path(tempfile.mkdtemp(dir=folder.parent))
+    settings: dict[str, Any] = {
+        "task_type": "image-generation", "train_data_dir": str(folder), "base_model": str(base), "lora_rank": RANK,
+        "lora_alpha": RANK, "lora_dropout": 0.0, "batch_size": batch, "max_steps": 100_000, "log_steps": 1,
+        "eval_ratio": 0, "save_steps": 100_000, "resolution": resolution, "learning_rate": 1e-4, "weight_decay": 1e-2,
+        "output_dir": str(place / "out"), "precision": "fp32", "gradient_checkpointing": False,
+    }  # fmt: skip
+    (place / "run.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    code = "from lora_scripts.cli import main; main()"
+    env = {**os.environ, "LORA_SCRIPTS_CACHE": str(cache)}
+    began = time.perf_counter()
+    command = [sys.executable, "-c", code, "train", str(place / "run.yaml")]
+    log = place / "said.txt"
+    with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=said, env=env) as process:
+        ends: list[float] = []
+        metrics = place / "out" / "metrics.jsonl"
+        while len(ends) < steps and process.poll() is None:
+            lines = metrics.read_text(encoding="utf-8").count('"loss"') if metrics.exists() else 0
+            ends += [time.perf_counter() - began] * (lines - len(ends))
+            time.sleep(0.002)
+        process.kill()
+    if len(ends) < steps:
+        raise SystemExit(f"ours stopped:\n{log.read_text()[-3000:]}")
+    return ends[:steps]
+
+
+def step_seconds(ends: list[float]) -> float:
+    """The mean over the counted steps."""
+    return (ends[-1] - ends[SKIPPED - 1]) / (len(ends) - SKIPPED)
+
+
+def compare(case: str, runs: int, resolution: int, card: bool) -> dict[str, float]:
+    """Run both sides in turns and print what was seen."""
+    with tempfile.TemporaryDirectory() as holder:
+        folder = Path(holder) / "pictures"
+        given = tiny_case(folder) if case == "tiny" else sd15_case(folder, Path(holder) / "base", resolution, card)
+        base, side, batch, steps = given
+        seen: list[tuple[float, ...]] = []
+        for run in range(runs):
+            cache = Path(holder) / f"cache-{run}"
+            first = run_ours(base, folder, side, batch, 1, cache)[0]
+            ours = run_ours(base, folder, side, batch, steps, cache)
+            peer = run_peer(base, folder, side, batch, steps)
+            seen.append((step_seconds(peer), step_seconds(ours), peer[0], first, ours[0]))
+            print(
+                f"{case}, {side} × {side}, batch {batch}: seconds a step {seen[-1][0]:.3f} / {seen[-1][1]:.3f}; to the "
+                f"end of the first step {peer[0]:.1f} / {first:.1f} first start, {ours[0]:.1f} second start",
+                flush=True,
+            )
+    return {
+        "step_ratio": round(median(s[0] / s[1] for s in seen), 2),
+        "first_start_ratio": round(median(s[2] / s[3] for s in seen), 2),
+        "second_start_ratio": round(median(s[2] / s[4] for s in seen), 2),
+    }
+
+
+def main() -> None:
+    """Compare, and print the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--cases", default="tiny,sd15")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--resolution", type=int, default=512)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    given = parser.parse_args()
+    names = ("torch", "diffusers", "peft", "accelerate")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+          + ", ".join(f"{name} {version(name)}" for name in names))  # fmt: skip
+    print("the peer / ours")
+    cases = given.cases.split(",")
+    print(json.dumps({case: compare(case, given.runs, given.resolution, given.device == "cuda") for case in cases}))
+
+
+if __name__ == "__main__":
+    main()

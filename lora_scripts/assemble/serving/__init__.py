@@ -1,0 +1,1 @@
+"""What talks: the server from its config, chat, the router, an engine elsewhere."""

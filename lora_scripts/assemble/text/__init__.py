@@ -1,0 +1,1 @@
+"""Text runs: from question and answer files to a proven adapter."""
