@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from PIL.Image import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lora_scripts.errors import ModelError
@@ -79,7 +80,7 @@ def load_clip(folder: Path, device: str) -> Clip:
                 str(folder), dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
             )
         processor = AutoProcessor.from_pretrained(str(folder), **local)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise ModelError("pictures.clip_unreadable", where=folder, reason=" ".join(str(error).split())[:200]) from error
     refuse_missing(folder, report)
     return Clip(model.eval().to(device), processor, float(model.logit_scale.detach().exp()))

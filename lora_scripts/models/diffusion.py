@@ -123,15 +123,23 @@ def _weights(folder: Path) -> tuple[Path, ...]:
     raise ModelError("models.no_weights", where=folder)
 
 
-def picture_fingerprint(base: PictureBase, parts: Collection[str] = ()) -> str:
-    """``sha256:…`` of configs and weights, of all parts or of these; see ``models.text.base_fingerprint``."""
-    names = sorted(parts or base.files)
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update((base.folder / name / "config.json").read_bytes())
-    files = sorted({file for name in names for file in base.files[name]})
-    sampled = add_blocks(digest, files, base.folder)
-    return f"sha256{'-sampled' if sampled else ''}:{digest.hexdigest()}"
+def part_fingerprints(base: PictureBase) -> dict[str, str]:
+    """``sha256:…`` of config and weights of each part; see ``models.text.base_fingerprint``."""
+    found: dict[str, str] = {}
+    for name in sorted(base.files):
+        digest = hashlib.sha256((base.folder / name / "config.json").read_bytes())
+        if base.path.is_file() and found:  # one file holds all parts
+            found[name] = f"{next(iter(found.values()))} {digest.hexdigest()}"
+            continue
+        sampled = add_blocks(digest, base.files[name], base.folder)
+        found[name] = f"sha256{'-sampled' if sampled else ''}:{digest.hexdigest()}"
+    return found
+
+
+def picture_fingerprint(prints: Mapping[str, str]) -> str:
+    """One fingerprint from those of the parts."""
+    told = " ".join(f"{name} {value}" for name, value in sorted(prints.items()))
+    return f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
 
 
 def load_picture_parts(base: PictureBase, names: Collection[str], *, dtype: torch.dtype, device: str) -> dict[str, Any]:

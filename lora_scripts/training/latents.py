@@ -8,7 +8,7 @@ Shapes: C latent channels, H × W latents, L tokens, D and P features.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -100,26 +100,25 @@ class Captions:
     print: str
     device: str
     trained: bool = False
-    _passing: Kept = field(default_factory=lambda: Kept(None, lambda line: None))
 
     def fill(self, captions: Iterable[str]) -> int:
         """Make what is missing of these captions, and keep it; how many were made."""
-        return 0 if self.trained else self._fill(self.kept, captions)
+        if self.trained:
+            return 0
+        wanted = {self._key(caption): caption for caption in sorted(set(captions))}
+        return self.kept.fill(wanted, self._encode, at_once=CAPTIONS_AT_ONCE, told="picture_run.reading")
 
     def words(self, captions: Sequence[str]) -> Words:
         """States and pooled states of ``captions``, on the device; those that nobody foresaw are made now."""
         if self.trained:
             return encode_captions(self.load(), self.tokenizers, captions)
-        foreseen = [caption for caption in captions if self._key(caption) in self.kept]
-        self._fill(self._passing, set(captions) - set(foreseen))
-        entries = [(self.kept if key in self.kept else self._passing)[key] for key in map(self._key, captions)]
+        keys = [self._key(caption) for caption in captions]
+        unforeseen = [caption for caption, key in zip(captions, keys, strict=True) if key not in self.kept]
+        made = dict(zip(unforeseen, self._encode(unforeseen), strict=True)) if unforeseen else {}
+        entries = [made[c] if c in made else self.kept[key] for c, key in zip(captions, keys, strict=True)]
         pooled = [entry["pooled"] for entry in entries if "pooled" in entry]
-        states = torch.stack([entry["states"] for entry in entries]).to(self.device)
-        return Words(states, torch.stack(pooled).to(self.device) if pooled else None)
-
-    def _fill(self, kept: Kept, captions: Iterable[str]) -> int:
-        wanted = {self._key(caption): caption for caption in sorted(set(captions))}
-        return kept.fill(wanted, self._encode, at_once=CAPTIONS_AT_ONCE, told="picture_run.reading")
+        states = torch.stack([entry["states"].to(self.device) for entry in entries])
+        return Words(states, torch.stack([one.to(self.device) for one in pooled]) if pooled else None)
 
     def _key(self, caption: str) -> str:
         return cache_key(encoders=self.print, caption=caption)

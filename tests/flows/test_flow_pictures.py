@@ -16,6 +16,8 @@ from calling import Killed, Said, command, contents, digest, metrics, refused, w
 from diffusers import DiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
+from single_file import single_file
 from tiny_pipelines import tiny_pipeline
 
 import lora_scripts.assemble.pictures.parts as parts_room
@@ -137,7 +139,7 @@ MUCH = {"train_text_encoder": True, "text_encoder_learning_rate": 1e-3, "snr_gam
         "shuffle_tags": True, "keep_tags": 1, "method": "dora", "target_modules": "attention, conv1"}  # fmt: skip
 
 
-@pytest.mark.parametrize("changed", [{}, MUCH], ids=["plain", "all at once"])
+@pytest.mark.parametrize("changed", [{}, pytest.param(MUCH, marks=pytest.mark.slow)], ids=["plain", "all at once"])
 def test_a_resumed_run_equals_an_unbroken_one(config, changed):
     assert command("train", config(output_dir="whole", **changed)).code == 0
     for step in (3, 5):
@@ -210,21 +212,35 @@ def test_other_pictures_stop_a_resumed_run(config, studio):
     refused(command("train", config(resume_from_checkpoint=str(studio))), 2, "own checkpoints")
 
 
+PLAIN = {"max_steps": 2, "save_steps": 2, "eval_steps": 2, "eval_ratio": 0, "sample_prompts": None}
+LEARNED = "checkpoint-2/adapter_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def plain(studio: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What two steps learn with the settings of all."""
+    folder = tmp_path_factory.mktemp("plain")
+    paths = {"train_data_dir": str(studio / "pictures"), "base_model": str(studio / "sd")}
+    file = write_config(folder / "config.yaml", paths | SETTINGS | PLAIN | {"output_dir": str(folder / "out")})
+    assert command("train", file, "--strict").code == 0
+    return digest(folder / "out" / LEARNED)
+
+
 @pytest.mark.parametrize("key", [
-    {"resolution": 24}, {"trigger_word": "ink"}, {"caption_dropout": 0.9}, {"flip": False}, {"random_crop": True},
-    {"snr_gamma": 1.0}, {"noise_offset": 0.5}, {"repeats": 2}, {"shuffle_tags": True, "caption_dropout": 0.5},
-    {"train_text_encoder": True}, {"seed": 7}, {"prior_images": "PICTURES"}, {"lora_plus_ratio": 8},
+    {"flip": False}, {"prior_images": "PICTURES"},
+    *(pytest.param(key, marks=pytest.mark.slow) for key in (
+        {}, {"resolution": 24}, {"trigger_word": "ink"}, {"caption_dropout": 0.9}, {"random_crop": True},
+        {"snr_gamma": 1.0}, {"noise_offset": 0.5}, {"repeats": 2}, {"shuffle_tags": True, "caption_dropout": 0.5},
+        {"train_text_encoder": True}, {"seed": 7}, {"lora_plus_ratio": 8},
+    )),
 ])  # fmt: skip
-def test_every_key_changes_what_is_learned(config, studio, key):
-    key = {name: str(studio / "pictures") if value == "PICTURES" else value for name, value in key.items()}
-    plain = {"max_steps": 2, "save_steps": 2, "eval_steps": 2, "eval_ratio": 0, "sample_prompts": None}
-    for name, changed in (("one", {}), ("other", key)):
-        assert command("train", config(output_dir=name, **(plain | changed)), "--strict").code == 0
-    assert digest(Path("one/checkpoint-2/adapter_model.safetensors")) != digest(
-        Path("other/checkpoint-2/adapter_model.safetensors")
-    )
+def test_every_key_changes_what_is_learned(config, studio, plain, key):
+    changed = {name: str(studio / "pictures") if value == "PICTURES" else value for name, value in key.items()}
+    assert command("train", config(**(PLAIN | changed)), "--strict").code == 0
+    assert (digest(Path("out", LEARNED)) == plain) is not bool(key)
 
 
+@pytest.mark.slow
 def test_xl_trains_both_text_encoders_and_proves_it(config, studio):
     done = command("train", config(base_model=str(studio / "sdxl"), train_text_encoder=True, max_steps=2))
     assert done.code == 0, done.words
@@ -354,6 +370,19 @@ def test_check_preview_and_dry_run_tell_what_a_run_would_do(config):
     assert not Path("out").exists()
 
 
+def test_a_single_file_trains_and_draws_as_its_folder_does(config, studio, tmp_path):
+    save_file(single_file(tiny_pipeline("sd")), tmp_path / "one.safetensors")
+    shutil.copytree(studio / "sd", tmp_path / "one", ignore=shutil.ignore_patterns("*.safetensors"))
+    for name, base in (("single", tmp_path / "one.safetensors"), ("folder", studio / "sd")):
+        done = command("train", config(base_model=str(base), output_dir=name, **PLAIN))
+        assert done.code == 0, done.words
+        words = ["--prompt", "sks, a blue star", "--steps", 2, "--output", tmp_path / f"{name}-drawn"]
+        assert command("generate", "--adapter", name, *words).code == 0
+    assert digest(Path("single", LEARNED)) == digest(Path("folder", LEARNED))
+    one, other = (next(Path(f"{name}-drawn").glob("*.png")) for name in ("single", "folder"))
+    assert np.array_equal(pixels(one), pixels(other))
+
+
 def test_adapters_verify_and_inspect_know_pictures(trained, tmp_path):
     assert command("adapters", "verify", trained).code == 0
     assert "unet" in command("adapters", "inspect", trained).out
@@ -365,3 +394,20 @@ def test_adapters_verify_and_inspect_know_pictures(trained, tmp_path):
     file.write_bytes(raw)
     assert command("adapters", "verify", copy).code == 1
     assert "pictures" in command("adapters", "list", tmp_path).out
+
+
+def test_real_photos_with_broken_ones_among_them_are_labelled_and_trained(shared_data, project_root, config, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(shared_data / "images_dreambooth" / "img", photos)
+    first = next(photos.glob("*.jpg")).read_bytes()
+    broken = {"cut.jpg": first[: len(first) // 2], "empty.png": b"", "text.png": b"hello", "pickle.png": b"\x80\x04"}
+    for name, raw in broken.items():
+        (photos / name).write_bytes(raw)
+    labelled = command("label", photos, "--clip-model", project_root / "models" / "tiny-clip")
+    assert labelled.code == 0, labelled.words
+    done = command("train", config(train_data_dir=str(photos), max_steps=2, save_steps=2, eval_steps=2, repeats=2))
+    assert done.code == 0, done.words
+    report = json.loads(Path("out/data_report.json").read_text())
+    assert report["read"] == 44 == report["trained"] + report["validation"] + 4
+    assert sum(report["left_out"].values()) == 4
+    assert json.loads(Path("out/proof.json").read_text())["ok"]

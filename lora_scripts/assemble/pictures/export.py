@@ -12,7 +12,7 @@ from lora_scripts.assemble.pictures.papers import picture_method
 from lora_scripts.export.pictures import PictureSource
 from lora_scripts.export.source import plain_name
 from lora_scripts.messages import text
-from lora_scripts.models.diffusion import picture_fingerprint
+from lora_scripts.models.diffusion import part_fingerprints, picture_fingerprint
 from lora_scripts.models.probe import noise_probe
 from lora_scripts.models.text import resolve_device
 
@@ -48,7 +48,7 @@ def open_pictures(words: Sequence[str], base_model: str | None, say: Callable[[s
         method=picture_method(chosen[0].adapter),
         weights=weights_file(path),
         base=Path(base.path),
-        fingerprint=picture_fingerprint(base),
+        fingerprint=picture_fingerprint(part_fingerprints(base)),
         record=record,
         verified=text("export.one_pass"),
     )

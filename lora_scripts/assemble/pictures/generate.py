@@ -25,6 +25,7 @@ from lora_scripts.models.diffusion import (
     check_picture_base,
     load_picture_parts,
     load_tokenizers,
+    part_fingerprints,
     picture_fingerprint,
 )
 from lora_scripts.models.drawing import Strokes, draw
@@ -143,7 +144,7 @@ def put_on(parts: Mapping[str, Any], base: PictureBase, chosen: Sequence[Chosen]
 def doubts(chosen: Sequence[Chosen], base: PictureBase, prompts: Sequence[str]) -> list[str]:
     """What may not be as somebody meant it: another base than that of the training, no trigger word."""
     found = []
-    now = picture_fingerprint(base) if any(one.record for one in chosen) else ""
+    now = picture_fingerprint(part_fingerprints(base)) if any(one.record for one in chosen) else ""
     for one in chosen:
         trained_on = one.record.get("base", {}).get("fingerprint")
         if trained_on and trained_on != now:

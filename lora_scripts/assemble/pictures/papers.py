@@ -10,7 +10,7 @@ from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import origin_lines, size_words
 from lora_scripts.errors import LoraScriptsError, ModelError, problem
 from lora_scripts.messages import text
-from lora_scripts.models.diffusion import check_picture_base, picture_fingerprint
+from lora_scripts.models.diffusion import check_picture_base, part_fingerprints, picture_fingerprint
 from lora_scripts.training.checkpoint import sha256_of
 
 
@@ -72,6 +72,6 @@ def verify_pictures(path: Path, base_model: str | None) -> list[str]:
         if base_model:
             raise
         return [*lines, text("combine.base_away", base=named, reason=error.problems[0].text)]
-    if picture_fingerprint(base) != trained_on:
+    if picture_fingerprint(part_fingerprints(base)) != trained_on:
         raise LoraScriptsError([problem("cli.other_base", str(named), base=named)])
     return [*lines, text("combine.same_base", base=named)]

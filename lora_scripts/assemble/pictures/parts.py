@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any, cast
@@ -33,8 +32,10 @@ from lora_scripts.models.diffusion import (
     load_picture_parts,
     load_tokenizers,
     noise_schedule,
+    part_fingerprints,
     picture_fingerprint,
 )
+from lora_scripts.models.frozen_linear import use_onednn
 from lora_scripts.models.picture_targets import find_picture_targets
 from lora_scripts.models.prompts import cut_captions
 from lora_scripts.models.text import resolve_device, resolve_precision
@@ -60,7 +61,10 @@ SHAPING_KEYS = (
 
 @dataclass(slots=True)
 class PictureInputs:
-    """What is known before a model is loaded; see ``assemble.text.parts.Inputs``."""
+    """What is known before a model is loaded; see ``assemble.text.parts.Inputs``.
+
+    ``prints`` are the fingerprints of the base's parts.
+    """
 
     base: PictureBase
     tokenizers: Mapping[str, Any]
@@ -70,10 +74,29 @@ class PictureInputs:
     device: str
     weights: torch.dtype
     autocast: torch.dtype | None
+    prints: dict[str, str]
     fingerprints: dict[str, str]
     identities: dict[str, NDArray[np.int64]]
     replaced: list[str]
     notes: list[str]
+
+
+@dataclass(slots=True)
+class OnDemand:
+    """What is loaded where somebody asks, and let go where nobody will for a while."""
+
+    load: Callable[[], Any]
+    held: Any = None
+
+    def __call__(self) -> Any:
+        """It, loaded."""
+        if self.held is None:
+            self.held = self.load()
+        return self.held
+
+    def release(self) -> None:
+        """Let go of it."""
+        self.held = None
 
 
 @dataclass(slots=True)
@@ -88,7 +111,7 @@ class PictureParts:
     task: PictureTask
     plan: Plan
     captions: Captions
-    vae: Callable[[], Any]
+    vae: OnDemand
     notes: list[str]
     held: int
     base_samples: list[Image.Image] = field(default_factory=list)
@@ -128,11 +151,12 @@ def gather(config: Config) -> PictureInputs:
     device, notes = resolve_device(config.device)
     dtype, autocast, more = resolve_precision(config.precision, device)
     _note_cut_captions(config, rows.training, tokenizers, rows.ledger)
+    prints = part_fingerprints(base)
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     identities = {"training": _numbers(rows.training), "validation": _numbers(rows.validation)}
     shown = [_identity(d) for d in (*rows.training, *rows.validation)]
     fingerprints = {
-        "base": picture_fingerprint(base),
+        "base": picture_fingerprint(prints),
         "data": f"sha256:{sha256(''.join(shown).encode()).hexdigest()}",
         **{f"config.{key}": repr(value) for key, value in shaping.items()},
         **{f"noted.{key}": repr(getattr(config, key)) for key in NOTED_KEYS},
@@ -147,7 +171,7 @@ def gather(config: Config) -> PictureInputs:
     if config.random_crop:
         said.append(text("picture_run.crop_not_cached"))
     return PictureInputs(
-        base, tokenizers, rows.training, rows.validation, rows.ledger, device, dtype, autocast, fingerprints,
+        base, tokenizers, rows.training, rows.validation, rows.ledger, device, dtype, autocast, prints, fingerprints,
         identities, replaced, said,
     )  # fmt: skip
 
@@ -189,6 +213,9 @@ def build(config: Config, inputs: PictureInputs, say: Callable[[str], None]) -> 
         dropout=config.lora_dropout,
         seed=config.seed,
     )
+    if inputs.device == "cpu":
+        for part in parts.values():
+            use_onednn(part)
     model = nn.ModuleDict(parts).train()
     if checkpointing:
         _checkpoint(parts)
@@ -216,26 +243,30 @@ def rules_of(config: Config) -> CaptionRules:
 
 
 class _Shown:
-    """Latents and words of a run. VAE and text encoders are loaded at the first need, once."""
+    """Latents and words of a run. VAE and text encoders are loaded at the first need."""
 
     def __init__(self, inputs: PictureInputs, config: Config, say: Callable[[str], None]) -> None:
-        base, device = inputs.base, inputs.device
-        self.vae = cache(lambda: load_picture_parts(base, ["vae"], dtype=torch.float32, device=device)["vae"])
-        load = cache(lambda: load_picture_parts(base, base.encoders, dtype=inputs.weights, device=device))
-        home = cache_folder() / "latents" if config.cache_latents else None
-        kept = Kept(home, say)
+        base, device, prints = inputs.base, inputs.device, inputs.prints
+        self.vae = OnDemand(lambda: load_picture_parts(base, ["vae"], dtype=torch.float32, device=device)["vae"])
+        self.encoders = OnDemand(lambda: load_picture_parts(base, base.encoders, dtype=inputs.weights, device=device))
+        kept = Kept(cache_folder() / "latents" if config.cache_latents else None, say)
         self._inputs = inputs
-        self.latents = Latents(self.vae, kept, picture_fingerprint(base, ["vae"]), anew=config.random_crop)
-        told = f"{picture_fingerprint(base, base.encoders)} {inputs.weights} {inputs.device.partition(':')[0]}"
-        self.captions = Captions(load, inputs.tokenizers, kept, told, device, trained=config.train_text_encoder)
+        self.latents = Latents(self.vae, kept, prints["vae"], anew=config.random_crop)
+        told = f"{[prints[name] for name in base.encoders]} {inputs.weights} {device.partition(':')[0]}"
+        trained = config.train_text_encoder
+        self.captions = Captions(self.encoders, inputs.tokenizers, kept, told, device, trained=trained)
 
     def fill(self, config: Config) -> None:
-        """Make what is missing of what can be foreseen."""
+        """Make what is missing of what can be foreseen, and let go of what made it where it is not needed again."""
         documents = [*self._inputs.training, *self._inputs.validation]
         self.latents.fill(documents, flip=config.flip)
         trigger = config.trigger_word or ""
         said = {d.caption if d.prior else with_trigger(d.caption, trigger) for d in documents}
-        self.captions.fill({*said, ""} if config.caption_dropout else said)
+        self.captions.fill({*said, "", *config.sample_prompts})
+        if not config.random_crop:
+            self.vae.release()
+        if not (config.train_text_encoder or config.shuffle_tags):
+            self.encoders.release()
 
 
 def _checkpoint(parts: Mapping[str, Any]) -> None:

@@ -51,6 +51,8 @@ class Samples:
             with without_adapter(list(self._parts.model.values())):
                 self._parts.base_samples = self._drawn()
         sheet = sample_sheet([self._parts.base_samples, self._drawn()])
+        if not self._config.random_crop:  # its every step asks the VAE
+            self._parts.vae.release()
         half = file.with_name(f".{file.name}.half")
         sheet.save(half, format="PNG")
         half.replace(file)
