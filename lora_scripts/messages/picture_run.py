@@ -55,9 +55,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "rows_buckets": ("batches of one size", "同尺寸成批"),
     "plan_data": (
-        "pictures: {pictures} and {prior} of the kind in general, {records} an epoch, {validation} to validate; sizes: "
-        "{sizes}",
-        "图片：{pictures} 张（含同类图片 {prior} 张），每轮 {records} 张，验证 {validation} 张；尺寸：{sizes}",
+        "pictures: {pictures} to train{more}, {records} shown an epoch, {validation} to validate; sizes: {sizes}",
+        "图片：训练 {pictures} 张{more}，每轮展示 {records} 张，验证 {validation} 张；尺寸：{sizes}",
+    ),
+    "plan_prior": (" and {count} of the kind in general", "，另有同类图片 {count} 张"),
+    "sample_without_trigger": (
+        "sample_prompts: “{prompt}” does not hold the trigger word “{trigger}”",
+        "sample_prompts：“{prompt}”中没有触发词“{trigger}”",
     ),
     "sheet": (
         "{count} prompts drawn by the base (left) and with the adapter (right): {file}",

@@ -25,7 +25,7 @@ from lora_scripts.adapters.picture_files import read_picture_adapter
 from lora_scripts.adapters.pictures import PictureAdapter, merge_pictures, picture_adapter
 from lora_scripts.errors import ModelError
 
-KINDS = ("sd", "sdxl")
+KINDS = ("sd", pytest.param("sdxl", marks=pytest.mark.slow))  # XL takes three times as long
 NAMES = {
     "sd": {
         "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q":
@@ -84,7 +84,7 @@ def scales(adapter: PictureAdapter) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
 def test_names_are_those_of_real_files_both_ways(kind: str) -> None:
     tensors = file_of(list(NAMES[kind]))
     read = from_kohya(tensors, {}, None)

@@ -44,8 +44,8 @@ from lora_scripts.adapters.pictures import (
 )
 from lora_scripts.errors import ModelError
 
-KINDS = ("sd", "sdxl")
-METHODS = ("lora", "rslora", "dora")
+KINDS = ("sd", pytest.param("sdxl", marks=pytest.mark.slow))  # XL takes three times as long
+METHODS = ("lora", pytest.param("rslora", marks=pytest.mark.slow), "dora")
 
 
 def same(one: PictureAdapter, other: PictureAdapter) -> bool:
@@ -122,7 +122,7 @@ def test_tensors_go_back_to_where_they_came_from() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["sd", "sdxl"])
 def test_diffusers_draws_our_file_as_we_and_as_the_trained_model_do_to_the_last_bit(
     kind: str, method: str, tmp_path: Path
 ) -> None:

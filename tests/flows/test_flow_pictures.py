@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -411,3 +413,19 @@ def test_real_photos_with_broken_ones_among_them_are_labelled_and_trained(shared
     assert report["read"] == 44 == report["trained"] + report["validation"] + 4
     assert sum(report["left_out"].values()) == 4
     assert json.loads(Path("out/proof.json").read_text())["ok"]
+
+
+@pytest.mark.slow
+def test_two_ranks_take_the_same_steps_as_one(config):
+    """By torchrun, as users start them."""
+    root = Path(__file__).parents[2]
+    for ranks in (1, 2):
+        file = config(output_dir=f"of-{ranks}", lora_dropout=0.0)
+        command_line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--standalone"]
+        done = subprocess.run(
+            [*command_line, str(root / "train.py"), "--config", str(file)],
+            capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = ([line.get("loss", line.get("eval_loss")) for line in metrics(Path(f"of-{n}"))] for n in (1, 2))
+    assert one == pytest.approx(two, rel=1e-5)

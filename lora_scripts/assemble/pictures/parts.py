@@ -170,6 +170,9 @@ def gather(config: Config) -> PictureInputs:
         said.append(text("picture_run.rounded", resolution=config.resolution, side=side, unit=base.unit))
     if config.random_crop:
         said.append(text("picture_run.crop_not_cached"))
+    trigger = config.trigger_word or ""
+    if without := [prompt for prompt in config.sample_prompts if trigger not in prompt]:
+        said.append(text("picture_run.sample_without_trigger", trigger=trigger, prompt=without[0][:60]))
     return PictureInputs(
         base, tokenizers, rows.training, rows.validation, rows.ledger, device, dtype, autocast, prints, fingerprints,
         identities, replaced, said,
@@ -326,7 +329,7 @@ def _plan(config: Config, inputs: PictureInputs, checkpointing: bool) -> Plan:
         width=inputs.weights.itemsize,
     )
     content = {
-        "pictures": len({d.digest for d in inputs.training}),
+        "pictures": len({d.digest for d in inputs.training if not d.prior}),
         "prior_pictures": sum(d.prior for d in inputs.training),
         "largest_picture": list(largest),
         "buckets": bucket_counts(inputs.training),
@@ -343,9 +346,11 @@ def plan_lines(plan: Plan) -> list[str]:
     share = plan.trainable_parameters / plan.total_parameters
     buckets = cast(Mapping[str, int], plan.content["buckets"])
     sizes = ", ".join(f"{size} ({count})" for size, count in buckets.items())
+    prior = plan.content["prior_pictures"]
+    more = text("picture_run.plan_prior", count=prior) if prior else ""
     return [
-        text("picture_run.plan_data", records=plan.records, pictures=plan.content["pictures"],
-             prior=plan.content["prior_pictures"], validation=plan.validation_records, sizes=sizes),
+        text("picture_run.plan_data", records=plan.records, pictures=plan.content["pictures"], more=more,
+             validation=plan.validation_records, sizes=sizes),
         text("run.plan_steps", steps=plan.steps, per_step=plan.records_per_step, epochs=plan.epochs,
              rate=plan.learning_rate, schedule=plan.lr_schedule),
         text("run.plan_model", trainable=plan.trainable_parameters, total=plan.total_parameters, share=share * 100,
