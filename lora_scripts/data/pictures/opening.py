@@ -22,6 +22,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 SECOND_BEHIND = "MPO"  # JPEG of some phones, with a second picture behind the first
 MOST_PIXELS = 100_000_000
 SHORTEST_SIDE = 16
+# Pillow's warnings say less than we do; told once, since `catch_warnings` is not for threads
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class Unreadable(Exception):
@@ -68,10 +71,8 @@ def open_picture(path: Path) -> Picture:
     try:
         if path.stat().st_size == 0:
             raise Unreadable("picture_empty")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a bomb is refused by its size below
-            with Image.open(path, formats=FORMATS) as opened:
-                return _upright(opened)
+        with Image.open(path, formats=FORMATS) as opened:
+            return _upright(opened)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:

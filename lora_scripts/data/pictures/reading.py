@@ -5,8 +5,10 @@ Every picture and every line of a table is accounted for in the ledger.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -62,20 +64,19 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
     said = _said(tables, paths, ledger)
     records = []
     unnamed = []
-    for name, path in paths.items():
-        ledger.read += 1
-        try:
-            picture = open_picture(path)
-        except Unreadable as error:
-            ledger.leave_out(name, error.bin, str(error))
-            continue
-        for note in picture.notes:
-            ledger.findings.append(Finding("info", "picture_changed", name, note))
-        caption, source = _caption(name, path, said)
-        unnamed += [name] if source == name else []
-        ledger.kept += 1
-        digest = sha256(path.read_bytes()).hexdigest()
-        records.append(PictureRecord(path, caption, source, digest, look_at(picture.image)))
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:  # Pillow decodes outside Python's lock
+        for (name, path), seen in zip(paths.items(), workers.map(_seen, paths.values()), strict=True):
+            ledger.read += 1
+            if isinstance(seen, Unreadable):
+                ledger.leave_out(name, seen.bin, str(seen))
+                continue
+            notes, digest, looks = seen
+            for note in notes:
+                ledger.findings.append(Finding("info", "picture_changed", name, note))
+            caption, source = _caption(name, path, said)
+            unnamed += [name] if source == name else []
+            ledger.kept += 1
+            records.append(PictureRecord(path, caption, source, digest, looks))
     if unnamed:
         key = "pictures.by_name"
         ledger.findings.append(
@@ -84,6 +85,15 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
     if not records:
         raise DataError("pictures.none_left", where=root, count=ledger.read)
     return records
+
+
+def _seen(path: Path) -> tuple[tuple[str, ...], str, Looks] | Unreadable:
+    """What was changed to open a picture, the sha256 of its file, its looks; or why it cannot be used."""
+    try:
+        picture = open_picture(path)
+        return picture.notes, sha256(path.read_bytes()).hexdigest(), look_at(picture.image)
+    except Unreadable as error:
+        return error
 
 
 def _said(tables: list[Path], paths: Mapping[str, Path], ledger: Ledger) -> dict[str, Line]:
