@@ -30,6 +30,7 @@ from lora_scripts.assemble.pictures.generate import Order, generate  # noqa: E40
 from lora_scripts.data.pictures.sample_sheet import sample_sheet  # noqa: E402
 from lora_scripts.data.pictures.tags import vocabulary  # noqa: E402
 from lora_scripts.models.clip import load_clip  # noqa: E402
+from lora_scripts.models.drawing import Strokes  # noqa: E402
 
 CLIP = ROOT / "models" / "tiny-clip"
 KINDS = {"style": "style", "colour": "colour", "subject": "shape"}
@@ -56,6 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--run", type=Path)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as holder:
         run = given.run or Path(holder) / "style_lora"
@@ -64,7 +67,8 @@ def main() -> None:
             train(ROOT / "configs" / "style_lora.yaml", f"output_dir={run}")
             print(f"trained in {time.perf_counter() - began:.0f} s on {torch.get_num_threads()} threads")
         base = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["base"]["path"]
-        order, counts, columns = Order(prompts=HELD_OUT, seed=1), {}, []
+        order = Order(prompts=HELD_OUT, seed=given.seed, strokes=Strokes(guidance=given.guidance))
+        counts, columns = {}, []
         for name, adapters in (("base", []), ("adapter", [str(run)])):
             files = generate(
                 adapters, order, Path(holder) / name, base_model=base, device="auto", say=lambda line: None
@@ -77,7 +81,8 @@ def main() -> None:
             }
             print(f"{name}: " + ", ".join(f"{told} {n} of {len(HELD_OUT)}" for told, n in counts[name].items()))
         if given.picture:
-            sample_sheet(columns).save(given.picture)
+            sheet = sample_sheet([list(pair) for pair in zip(*columns, strict=True)])
+            sheet.resize((sheet.width // 2, sheet.height // 2)).save(given.picture, optimize=True)
     print(json.dumps(counts))
 
 
