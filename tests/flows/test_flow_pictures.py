@@ -24,6 +24,7 @@ from tiny_pipelines import tiny_pipeline
 
 import lora_scripts.assemble.pictures.parts as parts_room
 from lora_scripts.assemble import run as run_room
+from lora_scripts.config.picture_keys import PictureKeys
 from lora_scripts.data.pictures.aigc_label import read_label
 from lora_scripts.data.pictures.metadata import write_table
 from lora_scripts.models import diffusion
@@ -171,6 +172,7 @@ def killed_at(step: int, *words: object) -> None:
             command("train", *words)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_files_finishes(config, monkeypatch):
     def kill(*given: object) -> None:
         raise Killed
@@ -228,14 +230,22 @@ def plain(studio: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return digest(folder / "out" / LEARNED)
 
 
-@pytest.mark.parametrize("key", [
-    {"flip": False}, {"prior_images": "PICTURES"},
-    *(pytest.param(key, marks=pytest.mark.slow) for key in (
-        {}, {"resolution": 24}, {"trigger_word": "ink"}, {"caption_dropout": 0.9}, {"random_crop": True},
-        {"snr_gamma": 1.0}, {"noise_offset": 0.5}, {"repeats": 2}, {"shuffle_tags": True, "caption_dropout": 0.5},
-        {"train_text_encoder": True}, {"seed": 7}, {"lora_plus_ratio": 8},
-    )),
-])  # fmt: skip
+FAST = [{"flip": False}, {"prior_images": "PICTURES"}]
+SLOW = [
+    {}, {"resolution": 24}, {"trigger_word": "ink"}, {"caption_dropout": 0.9}, {"random_crop": True},
+    {"snr_gamma": 1.0},
+    {"noise_offset": 0.5}, {"repeats": 2}, {"shuffle_tags": True, "caption_dropout": 0.5}, {"train_text_encoder": True},
+    {"train_text_encoder": True, "text_encoder_learning_rate": 1e-4}, {"seed": 7}, {"lora_plus_ratio": 8},
+]  # fmt: skip
+SEEN_ELSEWHERE = {"keep_tags", "sample_prompts", "cache_latents"}
+"""keep_tags: tests/data/test_captions.py; sample_prompts: the files of a run; cache_latents: a second start."""
+
+
+def test_every_key_of_pictures_stands_in_a_table():
+    assert {key for keys in (*FAST, *SLOW) for key in keys} | SEEN_ELSEWHERE >= set(PictureKeys.model_fields)
+
+
+@pytest.mark.parametrize("key", [*FAST, *(pytest.param(key, marks=pytest.mark.slow) for key in SLOW)])
 def test_every_key_changes_what_is_learned(config, studio, plain, key):
     changed = {name: str(studio / "pictures") if value == "PICTURES" else value for name, value in key.items()}
     assert command("train", config(**(PLAIN | changed)), "--strict").code == 0
@@ -372,6 +382,7 @@ def test_check_preview_and_dry_run_tell_what_a_run_would_do(config):
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_a_single_file_trains_and_draws_as_its_folder_does(config, studio, tmp_path):
     save_file(single_file(tiny_pipeline("sd")), tmp_path / "one.safetensors")
     shutil.copytree(studio / "sd", tmp_path / "one", ignore=shutil.ignore_patterns("*.safetensors"))

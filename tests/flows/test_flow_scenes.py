@@ -169,6 +169,7 @@ def desk(short: dict[str, Path], tiny_zh: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("name", DEPARTMENTS)
+@pytest.mark.slow
 def test_a_routed_question_is_answered_in_its_departments_form_and_in_no_others(name, desk, asked):
     said = [one for one in ask(desk, "auto", asked[name][:8]) if one.model == name]
     assert len(said) >= 6, "the others are left to the base"
@@ -177,6 +178,7 @@ def test_a_routed_question_is_answered_in_its_departments_form_and_in_no_others(
     assert set(found.values()) == {0}
 
 
+@pytest.mark.slow
 def test_what_no_department_knows_goes_to_the_base_which_has_no_form(desk, tiny_zh):
     said = ask(desk, "auto", STRANGE, max_tokens=32)
     assert [one.model for one in said] == [tiny_zh.name] * len(STRANGE)
@@ -184,12 +186,14 @@ def test_what_no_department_knows_goes_to_the_base_which_has_no_form(desk, tiny_
     assert set(row(said, None).values()) == {0}
 
 
+@pytest.mark.slow
 def test_a_page_of_the_clinic_says_whose_question_it_is(desk):
     (said,) = ask(desk, "auto", ["我该怎么办？"], **{"X-Department": "clinic"})
     assert (said.model, said.route) == ("medicine", "rule:clinic")
     assert FORMS["medicine"].match(said.text)
 
 
+@pytest.mark.slow
 def test_rules_alone_send_no_question_astray(short, asked, tiny_zh):
     with scene("departments", tiny_zh, short, learned_router=False) as server:
         chosen = routed(server, {**asked, "base": STRANGE})
@@ -198,12 +202,14 @@ def test_rules_alone_send_no_question_astray(short, asked, tiny_zh):
     assert wrong == 0 and right >= 0.3
 
 
+@pytest.mark.slow
 def test_the_learned_router_alone_knows_most_questions(short, asked, tiny_zh):
     with scene("departments", tiny_zh, short, routes=()) as server:
         right, wrong = shares(routed(server, asked), tiny_zh.name)
     assert wrong == 0 and right >= 0.75
 
 
+@pytest.mark.slow
 def test_the_hr_bot_cites_a_statute_and_closes_as_the_personnel_desk(short, tiny_zh):
     weights = {"hr-bot": {"law": 1.0, "style": 0.9}}
     with scene("hr_bot", tiny_zh, short, stacks=weights) as server:

@@ -40,6 +40,7 @@ def test_a_mixed_batch_says_what_merged_weights_say(rig: Rig, merged: Callable[.
         assert ear.tokens() == merged(pairs, prompt, 16), pairs
 
 
+@pytest.mark.slow  # test_adapters_that_come_and_go_change_no_answer is the short form
 def test_one_beginning_under_all_pairs_of_adapters_and_stacks_is_never_mixed_up(
     rig: Rig, merged: Callable[..., list[int]], long_prompt: list[int]
 ) -> None:
