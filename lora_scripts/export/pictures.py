@@ -118,7 +118,7 @@ def write_merged(source: PictureSource, folder: Path) -> Written:
         pipeline.to(dtype=dtype).save_pretrained(str(folder), safe_serialization=True)
     again = stock_pipeline(check_picture_base(str(folder)), dtype=torch.float32, device=source.device)
     named = str(dtype).removeprefix("torch.")
-    usage = '```python\npipe = DiffusionPipeline.from_pretrained("THIS FOLDER")\n```\n'
+    usage = f'```python\npipe = DiffusionPipeline.from_pretrained("THIS FOLDER", torch_dtype=torch.{named})\n```\n'
     found = pass_of(again, source.probe)
     return Written(_checks(wanted, bare, found, STORED.get(dtype, TOLERANCE)), [], usage, {"dtype": named})
 

@@ -242,6 +242,7 @@ def wait_for(there: Callable[[], bool], running: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_a_checkpoint_and_kill_9_loses_only_what_came_after_one(config: MakeConfig) -> None:
     """One long run: interrupted, killed, then brought to its end, against the same run unbroken."""
     long = {"max_steps": 120, "eval_ratio": 0, "save_steps": 20, "save_total_limit": 0}

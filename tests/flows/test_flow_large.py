@@ -25,7 +25,11 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "cache/documents"
 
 
-@pytest.mark.parametrize("more", [{}, {"eval_data": "held_out"}], ids=["drawn validation", "validation of its own"])
+@pytest.mark.parametrize(
+    "more",
+    [{}, pytest.param({"eval_data": "held_out"}, marks=pytest.mark.slow)],
+    ids=["drawn validation", "validation of its own"],
+)
 def test_a_large_set_trains_the_same_bytes_and_reports_the_same(
     config: MakeConfig, large: Path, more: dict[str, str]
 ) -> None:

@@ -409,6 +409,7 @@ def test_adapters_verify_and_inspect_know_pictures(trained, tmp_path):
     assert "pictures" in command("adapters", "list", tmp_path).out
 
 
+@pytest.mark.slow
 def test_real_photos_with_broken_ones_among_them_are_labelled_and_trained(shared_data, project_root, config, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(shared_data / "images_dreambooth" / "img", photos)

@@ -105,6 +105,7 @@ def test_it_is_found_by_its_variable_or_on_the_path(program: str, tmp_path: Path
         assert "pip install vllm" in str(caught.value) and PROGRAM in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_keeps_it_while_it_listens(program: str, tmp_path: Path) -> None:
     """A child is told of the end of the thread that started it, so that thread has to live as long as the server."""
     base = Path(__file__).resolve().parents[2] / "models" / "tiny-zh"
