@@ -70,9 +70,10 @@ def main() -> None:
         order = Order(prompts=HELD_OUT, seed=given.seed, strokes=Strokes(guidance=given.guidance))
         counts, columns = {}, []
         for name, adapters in (("base", []), ("adapter", [str(run)])):
-            files = generate(
+            drawn = generate(
                 adapters, order, Path(holder) / name, base_model=base, device="auto", say=lambda line: None
             )
+            files = list(drawn)
             columns.append([Image.open(file).convert("RGB") for file in files])
             seen = ranked_first(files)
             counts[name] = {

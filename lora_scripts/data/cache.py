@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from lora_scripts.messages import text
@@ -48,8 +48,10 @@ def open_home(home: Path) -> None:
                 path.unlink()
 
 
-def prune(home: Path, pattern: str, keep: Path, say: Callable[[str], None], limit_bytes: int = LIMIT_BYTES) -> None:
-    """Remove entries, the least recently used first, until the rest fits; never ``keep``."""
+def prune(
+    home: Path, pattern: str, keep: Collection[Path], say: Callable[[str], None], limit_bytes: int = LIMIT_BYTES
+) -> None:
+    """Remove entries, the least recently used first, until the rest fits; never those of ``keep``."""
     entries: list[tuple[float, int, Path]] = []
     for path in home.glob(pattern):
         with contextlib.suppress(FileNotFoundError):
@@ -57,11 +59,12 @@ def prune(home: Path, pattern: str, keep: Path, say: Callable[[str], None], limi
     total = sum(size for _, size, _ in entries)
     removed = freed = 0
     for _, size, path in sorted(entries):
-        if total - freed > limit_bytes and path != keep:
+        if total - freed > limit_bytes and path not in keep:
             path.unlink(missing_ok=True)
             removed, freed = removed + 1, freed + size
     gib = limit_bytes / 2**30
     if removed:
         say(text("augment.cache_pruned", count=removed, freed=freed / 2**30, limit=gib, folder=home))
     if total - freed > limit_bytes:
-        say(text("augment.cache_over", size=(total - freed) / 2**30, limit=gib, path=keep))
+        largest = next(iter(keep)) if len(keep) == 1 else home
+        say(text("augment.cache_over", size=(total - freed) / 2**30, limit=gib, path=largest))

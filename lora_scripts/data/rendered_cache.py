@@ -187,7 +187,7 @@ def cached_documents(
             say(text("augment.cache_broken", path=path, reason=fault))
             path.unlink(missing_ok=True)
         written = write_documents(path, make(), account=account)
-        prune(home, f"*{_SUFFIX}", path, say, limit_bytes)
+        prune(home, f"*{_SUFFIX}", [path], say, limit_bytes)
     except OSError as e:
         say(text("augment.cache_off", folder=home, reason=e.strerror or str(e)))
         return list(make())

@@ -121,7 +121,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "为保持在 {limit:.1f} GiB 以内，从 {folder} 删除了 {count} 个旧缓存（{freed:.1f} GiB）",
     ),
     "cache_over": (
-        "the cache holds {size:.1f} GiB, more than {limit:.1f} GiB, because of {path}",
-        "缓存共 {size:.1f} GiB，超过 {limit:.1f} GiB，原因是 {path}",
+        "the cache holds {size:.1f} GiB, more than {limit:.1f} GiB, since this run needs it all: {path}",
+        "缓存共 {size:.1f} GiB，超过 {limit:.1f} GiB，因为本次训练都要用到：{path}",
     ),
 }

@@ -48,6 +48,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "U-Net 的输入通道数为 {channels}，文生图模型应为 4（局部重绘模型更多）",
     ),
     "other_channels.fix": ("use the text-to-image version of this base", "请使用该模型的文生图版本"),
+    "other_prediction": (
+        "the base predicts {found}; what predicts noise (epsilon) or v (v_prediction) can be trained",
+        "该模型预测的是 {found}；只能训练预测噪声（epsilon）或 v（v_prediction）的模型",
+    ),
+    "other_prediction.fix": (
+        "use a base of Stable Diffusion 1.x or XL",
+        "请使用 Stable Diffusion 1.x 或 XL 的基础模型",
+    ),
+    "other_latents": (
+        "the VAE moves its latents ({found}), which is not supported: they would be trained and drawn wrongly",
+        "该 VAE 会平移 latent（{found}），暂不支持：训练和绘图都会出错",
+    ),
+    "other_latents.fix": (
+        "use a base of Stable Diffusion 1.x or XL",
+        "请使用 Stable Diffusion 1.x 或 XL 的基础模型",
+    ),
     "no_targets": (
         "target_modules: {names} names no layer of the {part} that can get an adapter",
         "target_modules：{names} 在 {part} 中没有对应的可加适配器的层",

@@ -116,7 +116,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "no_base.fix": ("add --base-model DIR", "请加上 --base-model DIR"),
     "odd_side": ("a side of {side} pixels cannot be drawn", "无法绘制边长 {side} 像素的图片"),
-    "odd_side.fix": ("take multiples of {unit}", "请取 {unit} 的倍数"),
+    "odd_side.fix": ("take multiples of {unit}, {least} at least", "请取 {unit} 的倍数，至少 {least}"),
     "other_base": (
         "{adapter} was trained on another base than {base}: it may look different from what was proven",
         "{adapter} 训练所用的基础模型不是 {base}：效果可能与验证时不同",

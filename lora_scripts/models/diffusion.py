@@ -29,6 +29,9 @@ KINDS = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 ENCODERS = {"sd": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2")}
 INDEX = "model_index.json"
 LATENT_CHANNELS = 4
+PREDICTIONS = ("epsilon", "v_prediction")
+SHIFTS = ("latents_mean", "latents_std", "shift_factor")
+"""Keys by which a VAE says that its latents are more than scaled."""
 _SDXL_KEY = "conditioner.embedders.1.model.text_projection"
 _SD_KEY = "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
 
@@ -96,6 +99,11 @@ def check_picture_base(path: str) -> PictureBase:
     unet, vae = configs["unet"], configs["vae"]
     if unet.get("in_channels") != LATENT_CHANNELS or vae.get("latent_channels") != LATENT_CHANNELS:
         raise ModelError("diffusion.other_channels", where=folder, channels=unet.get("in_channels"))
+    prediction = str(read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon"))
+    if prediction not in PREDICTIONS:
+        raise ModelError("diffusion.other_prediction", where=folder / "scheduler", found=prediction)
+    if moved := [key for key in SHIFTS if vae.get(key)]:
+        raise ModelError("diffusion.other_latents", where=folder / "vae", found=", ".join(moved))
     factor = 2 ** (len(vae.get("block_out_channels", [])) - 1)
     size = unet.get("sample_size")
     return PictureBase(
@@ -106,7 +114,7 @@ def check_picture_base(path: str) -> PictureBase:
         factor=factor,
         unit=factor * 2 ** (len(unet.get("block_out_channels", [])) - 1),
         resolution=factor * int(size if isinstance(size, int) else 64),
-        prediction=str(read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")),
+        prediction=prediction,
         scaling=float(vae.get("scaling_factor", 0.18215)),
     )
 

@@ -6,7 +6,7 @@ whatever the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,11 @@ from PIL import Image
 from torch import nn
 
 from lora_scripts.models.diffusion import PictureBase, pipeline_of
+from lora_scripts.models.out_of_memory import in_batches
 from lora_scripts.models.prompts import Words
+
+
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,50 +35,48 @@ class Strokes:
 
 @torch.no_grad()
 def draw(
-    base: PictureBase,
-    parts: Mapping[str, Any],
-    words: Words,
-    unwanted: Words,
-    seeds: Sequence[int],
-    strokes: Strokes,
-    *,
-    at_once: int = 4,
+    base: PictureBase, parts: Mapping[str, Any], words: Words, unwanted: Words, seeds: Sequence[int], strokes: Strokes
 ) -> list[Image.Image]:
-    """A picture for each caption of ``words``, away from ``unwanted``, which is one caption; ``at_once`` together.
+    """A picture for each caption of ``words``, away from ``unwanted``, which is one caption.
 
-    ``parts`` are U-Net and VAE; they are put into eval mode for it.
+    ``AT_ONCE`` are drawn together, and fewer where memory runs out. ``parts`` are U-Net and VAE; they are put into
+    eval mode for it.
+
+    Raises:
+        TrainError: One picture alone does not fit.
     """
     pipeline = pipeline_of(base, parts)
     width, height = strokes.size or (base.resolution, base.resolution)
-    found: list[Image.Image] = []
+    vae = parts["vae"]
+
+    def some_of(begin: int, end: int) -> list[Image.Image]:
+        told = {
+            "prompt_embeds": words.states[begin:end],
+            "negative_prompt_embeds": unwanted.states.expand(end - begin, -1, -1),
+        }
+        if words.pooled is not None and unwanted.pooled is not None:
+            told["pooled_prompt_embeds"] = words.pooled[begin:end]
+            told["negative_pooled_prompt_embeds"] = unwanted.pooled.expand(end - begin, -1)
+        latents = pipeline(
+            **told,
+            width=width,
+            height=height,
+            num_inference_steps=strokes.steps,
+            guidance_scale=strokes.guidance,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds[begin:end]],
+            output_type="latent",
+        ).images
+        pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+        found: list[Image.Image] = pipeline.image_processor.postprocess(pixels, output_type="pil")
+        return found
+
     with _evaluating(parts.values()):
-        for i in range(0, len(seeds), at_once):
-            some = slice(i, i + at_once)
-            count = len(seeds[some])
-            told = {
-                "prompt_embeds": words.states[some],
-                "negative_prompt_embeds": unwanted.states.expand(count, -1, -1),
-            }
-            if words.pooled is not None and unwanted.pooled is not None:
-                told["pooled_prompt_embeds"] = words.pooled[some]
-                told["negative_pooled_prompt_embeds"] = unwanted.pooled.expand(count, -1)
-            latents = pipeline(
-                **told,
-                width=width,
-                height=height,
-                num_inference_steps=strokes.steps,
-                guidance_scale=strokes.guidance,
-                generator=[torch.Generator().manual_seed(seed) for seed in seeds[some]],
-                output_type="latent",
-            ).images
-            vae = parts["vae"]
-            pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
-            found += pipeline.image_processor.postprocess(pixels, output_type="pil")
-    return found
+        drawn = in_batches(len(seeds), AT_ONCE, some_of, lambda size: None)
+    return [picture for some in drawn for picture in some]
 
 
 @contextmanager
-def _evaluating(models: Iterator[Any] | Any) -> Iterator[None]:
+def _evaluating(models: Iterable[Any]) -> Iterator[None]:
     was = {model: model.training for model in models}
     try:
         for model in was:

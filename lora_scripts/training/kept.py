@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lora_scripts.data.cache import LIMIT_BYTES, open_home, prune
+from lora_scripts.data.cache import open_home, prune
 from lora_scripts.messages import text
 
 SUFFIX = ".safetensors"
@@ -63,9 +63,9 @@ class Kept:
             if told and (time.monotonic() - began > TOLD_SECONDS or i + at_once >= len(missing)):
                 began = time.monotonic()
                 self._say(text(told, done=min(i + at_once, len(missing)), count=len(missing)))
-        if missing and self._home and self._writes:
-            prune(self._home, f"*{SUFFIX}", self._home / f"{missing[-1]}{SUFFIX}", self._say, LIMIT_BYTES)
         self._known.update(wanted)
+        if missing and self._home and self._writes:
+            prune(self._home, f"*{SUFFIX}", {self._path(key) for key in self._known}, self._say)
         return len(missing)
 
     def __getitem__(self, key: str) -> Entry:

@@ -223,3 +223,15 @@ def test_which_pictures_validate_depends_on_seed_and_content_not_on_order_or_nam
     assert len(chosen(records, 1)) == 10
     assert chosen(records, 1) == chosen(records[::-1], 1) != chosen(records, 2)
     assert not held_out(records[:1], 0.9, 0)
+
+
+def test_copies_of_a_picture_never_stand_on_both_sides(folder: Path) -> None:
+    for i in range(9):
+        noise(folder / f"more{i}.png", 20 + i)
+        (folder / f"copy{i}.png").write_bytes((folder / f"more{i}.png").read_bytes())
+    records = read_pictures(folder, Ledger())
+    for seed in range(20):
+        aside = held_out(records, 0.3, seed)
+        trained = {r.digest for i, r in enumerate(records) if i not in aside}
+        assert aside and trained
+        assert not trained & {records[i].digest for i in aside}

@@ -330,6 +330,7 @@ def test_what_is_generated_carries_the_label_and_how_it_was_made(trained, tmp_pa
     (["--prompt", "x", "--adapter", "OUT:much"], 2, "much"),
     (["--prompt", "x", "--adapter", "OUT", "--base-model", "XL"], 2, "no place"),
     (["--prompt", "x", "--adapter", "OUT", "--width", "63"], 2, "63 pixels"),
+    (["--prompt", "x", "--adapter", "OUT", "--height", "2"], 2, "2 pixels"),
     (["--prompt", "x", "--base-model", "OUT"], 2, "no model_index.json"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_told(studio, trained, tmp_path, words, code, said):

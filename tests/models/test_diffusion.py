@@ -106,6 +106,8 @@ SPOILT = {
     "pickle": (pickled, "pickles"),
     "no weights": (lambda f: (f / "vae" / "diffusion_pytorch_model.safetensors").unlink(), "weights"),
     "cut": (lambda f: (f / "vae/diffusion_pytorch_model.safetensors").write_bytes(b"\x08" + b"\0" * 40), "vae"),
+    "flow": (lambda f: settings(f, "scheduler/scheduler_config.json", prediction_type="flow_prediction"), "flow_pred"),
+    "moved latents": (lambda f: settings(f, "vae/config.json", latents_mean=[0.1] * 4), "latents_mean"),
     "no part": (lambda f: shutil.rmtree(f / "text_encoder"), "text_encoder"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler"),
 }

@@ -140,6 +140,19 @@ def test_words_are_those_of_the_stock_pipeline(kind, tmp_path):
     assert asked == []
 
 
+def test_what_a_run_needs_is_never_pruned_what_others_left_is(sd, tmp_path, monkeypatch):
+    latents_of(sd, tmp_path / "home", []).fill([picture(tmp_path, 1)], flip=False)
+    (old,) = (tmp_path / "home").iterdir()
+    monkeypatch.setattr("lora_scripts.data.cache.prune.__defaults__", (1,))
+    monkeypatch.setattr("lora_scripts.training.kept.HELD_BYTES", 0)
+    made = latents_of(sd, tmp_path / "home", said := [])
+    documents = [picture(tmp_path, i) for i in (2, 3)]
+    made.fill(documents, flip=False)
+    assert not old.exists()
+    assert [line for line in said if line.startswith("1 old entries")]
+    assert all(made.moments(Look(d)).shape == (8, 8, 8) for d in documents)
+
+
 def test_entries_are_for_their_owner_alone(sd, tmp_path):
     latents_of(sd, tmp_path / "home", []).fill([picture(tmp_path, 1)], flip=False)
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ from lora_scripts.models.diffusion import (
     part_fingerprints,
     picture_fingerprint,
 )
-from lora_scripts.models.drawing import Strokes, draw
+from lora_scripts.models.drawing import AT_ONCE, Strokes, draw
 from lora_scripts.models.prompts import cut_captions, encode_captions
 from lora_scripts.models.text import resolve_device, resolve_precision
 
@@ -66,12 +66,13 @@ def generate(
     base_model: str | None,
     device: str,
     say: Callable[[str], None],
-) -> list[Path]:
-    """Draw ``order`` with the adapters ``words`` (``DIR:WEIGHT``) into the folder ``output``; the files.
+) -> Iterator[Path]:
+    """Draw ``order`` with the adapters ``words`` (``DIR:WEIGHT``) into the folder ``output``; each file as it comes.
 
     Raises:
         UsageError: No base is named, or sides that it cannot draw.
         ModelError: Base or adapter cannot be used, or do not belong together.
+        TrainError: One picture alone does not fit into memory.
     """
     chosen = [chosen_adapter(word) for word in words]
     base = picture_base_of(chosen, base_model)
@@ -79,8 +80,9 @@ def generate(
     dtype, _, more = resolve_precision("auto", place)
     width, height = order.strokes.size or (0, 0)
     strokes = replace(order.strokes, size=(width or base.resolution, height or base.resolution))
-    if odd := [side for side in (width, height) if side % base.factor]:
-        raise UsageError("picture_run.odd_side", where="--width, --height", side=odd[0], unit=base.factor)
+    if odd := [side for side in strokes.size or () if side % base.factor or side < base.unit]:
+        sides = {"side": odd[0], "unit": base.factor, "least": base.unit}
+        raise UsageError("picture_run.odd_side", where="--width, --height", **sides)
     for line in [*notes, *more, *doubts(chosen, base, order.prompts)]:
         say(line)
     parts = load_picture_parts(base, ["unet", *base.encoders], dtype=dtype, device=place)
@@ -88,22 +90,25 @@ def generate(
     tokenizers = load_tokenizers(base)
     for caption, unseen in cut_captions(tokenizers, [*order.prompts, order.negative]):
         say(text("picture_run.prompt_cut", prompt=caption[:40], unseen=unseen[:60]))
-    put_on(parts, base, chosen)
+    if chosen:
+        trained = {name: part for name, part in parts.items() if name != "vae"}
+        apply_pictures(trained, [(str(one.path), one.adapter, one.weight) for one in chosen])
     encoders = {name: parts[name] for name in base.encoders}
     asked = [(prompt, order.seed + i) for prompt in order.prompts for i in range(order.count)]
     with torch.no_grad():
-        told = encode_captions(encoders, tokenizers, [prompt for prompt, _ in asked])
         unwanted = encode_captions(encoders, tokenizers, [order.negative])
-    pictures = draw(base, parts, told, unwanted, [seed for _, seed in asked], strokes)
     output.mkdir(parents=True, exist_ok=True)
-    files = []
-    for (prompt, seed), picture in zip(asked, pictures, strict=True):
-        file = _free(output, prompt)
-        label = AigcLabel(producer=order.producer, produce_id=uuid4().hex)
-        parameters = _parameters(base, chosen, order, strokes, prompt, seed)
-        save_labelled(picture, file, label, parameters=parameters, visible=MARK if order.mark else "")
-        files.append(file)
-    return files
+    for i in range(0, len(asked), AT_ONCE):
+        some = asked[i : i + AT_ONCE]
+        with torch.no_grad():
+            told = encode_captions(encoders, tokenizers, [prompt for prompt, _ in some])
+        pictures = draw(base, parts, told, unwanted, [seed for _, seed in some], strokes)
+        for (prompt, seed), picture in zip(some, pictures, strict=True):
+            file = _free(output, prompt)
+            label = AigcLabel(producer=order.producer, produce_id=uuid4().hex)
+            parameters = _parameters(base, chosen, order, strokes, prompt, seed)
+            save_labelled(picture, file, label, parameters=parameters, visible=MARK if order.mark else "")
+            yield file
 
 
 def chosen_adapter(word: str) -> Chosen:
@@ -128,17 +133,6 @@ def picture_base_of(chosen: Sequence[Chosen], named: str | None) -> PictureBase:
     if not found:
         raise UsageError("picture_run.no_base", where="--base-model")
     return check_picture_base(found)
-
-
-def put_on(parts: Mapping[str, Any], base: PictureBase, chosen: Sequence[Chosen]) -> None:
-    """Apply the adapters together.
-
-    Raises:
-        ModelError: One does not fit this base.
-    """
-    trained = {name: part for name, part in parts.items() if name != "vae"}
-    if chosen:
-        apply_pictures(trained, [(str(one.path), one.adapter, one.weight) for one in chosen])
 
 
 def doubts(chosen: Sequence[Chosen], base: PictureBase, prompts: Sequence[str]) -> list[str]:

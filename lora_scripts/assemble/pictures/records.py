@@ -106,7 +106,7 @@ def _prior(config: Config, most: int, resolution: int, unit: int, ledger: Ledger
         return []
     own = Ledger()
     records = _read(Path(config.prior_images).expanduser(), None, screen_of(config), own)
-    said = text("picture_run.prior", count=len(records), most=min(most, len(records)), left=len(records) - most)
+    said = text("picture_run.prior", count=len(records), most=min(most, len(records)))
     ledger.findings += [Finding("info", "prior", config.prior_images, said), *own.findings]
     if len(records) > most:
         ledger.findings.append(Finding("warning", "prior_left", config.prior_images, text("picture_run.prior_left")))
@@ -126,10 +126,11 @@ def _read(root: Path, table: Path | None, screen: Screen, ledger: Ledger) -> lis
 
 
 def held_out(records: Sequence[PictureRecord], ratio: float, seed: int) -> set[int]:
-    """Which records validate: by a hash of seed and picture, whatever their names and order; none of very few."""
+    """Which records validate: by a hash of seed and picture, whatever their names and order; none of very few.
 
-    def order(index: int) -> bytes:
-        return sha256(f"{seed} {records[index].digest}".encode()).digest()
-
-    count = min(max(1, round(ratio * len(records))), len(records) - 1) if ratio and len(records) >= FEWEST else 0
-    return set(sorted(range(len(records)), key=order)[:count])
+    All copies of a picture are on one side.
+    """
+    pictures = sorted({r.digest for r in records}, key=lambda d: sha256(f"{seed} {d}".encode()).digest())
+    count = min(max(1, round(ratio * len(pictures))), len(pictures) - 1) if ratio and len(pictures) >= FEWEST else 0
+    chosen = set(pictures[:count])
+    return {i for i, record in enumerate(records) if record.digest in chosen}
