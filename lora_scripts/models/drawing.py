@@ -20,7 +20,6 @@ from lora_scripts.models.diffusion import PictureBase, pipeline_of
 from lora_scripts.models.out_of_memory import in_batches
 from lora_scripts.models.prompts import Words
 
-
 AT_ONCE = 4
 
 

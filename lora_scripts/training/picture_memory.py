@@ -21,7 +21,8 @@ from lora_scripts.models.picture_targets import find_picture_targets
 from lora_scripts.training.memory import ADAMW_BYTES, CARD_WORKSPACE, LIBRARIES, Forecast
 
 SPREAD = 1.3
-"""Resident memory for a byte that tensors of a step take on a CPU (bench/picture_speed.py)."""
+"""Resident memory for a byte that tensors of a step take on a CPU: an estimate, between those that were measured for
+texts (training/memory.py). A run prints the forecast beside what it took."""
 DECODER_BYTES_A_PIXEL = 4 * 512 * 4
 """What the VAE holds for each pixel that it decodes: a few of its widest layers, in float32; an estimate."""
 

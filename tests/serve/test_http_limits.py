@@ -66,7 +66,13 @@ class Busy:
         self.server, self.key, self.count = server, key, count
 
     def __enter__(self) -> Busy:
-        asked: Any = {"model": "a0", "prompt": PROMPT, "max_tokens": 900, "stream": True, "logit_bias": {"0": -100, "2": -100}}
+        asked: Any = {
+            "model": "a0",
+            "prompt": PROMPT,
+            "max_tokens": 900,
+            "stream": True,
+            "logit_bias": {"0": -100, "2": -100},
+        }
         self.streams = [self.server.openai(self.key).completions.create(**asked) for _ in range(self.count)]
         for stream in self.streams:
             next(iter(stream))
@@ -193,7 +199,13 @@ def test_another_address_wants_a_key_and_the_admin_one_of_his_own() -> None:
 
 def test_a_server_that_goes_down_lets_answers_end_and_takes_no_more(adapters_dir: Path) -> None:
     with serving(adapters_dir, adapters={"a0": str(adapters_dir / "a0")}, drain_seconds=30) as server:
-        asked: Any = {"model": "a0", "prompt": PROMPT, "max_tokens": 200, "temperature": 0, "logit_bias": {"0": -100, "2": -100}}
+        asked: Any = {
+            "model": "a0",
+            "prompt": PROMPT,
+            "max_tokens": 200,
+            "temperature": 0,
+            "logit_bias": {"0": -100, "2": -100},
+        }
         stream = server.openai().completions.create(**asked, stream=True)
         said = [next(iter(stream))]
         with server.http() as http:

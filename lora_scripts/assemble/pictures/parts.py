@@ -35,7 +35,6 @@ from lora_scripts.models.diffusion import (
     part_fingerprints,
     picture_fingerprint,
 )
-from lora_scripts.models.frozen_linear import use_onednn
 from lora_scripts.models.picture_targets import find_picture_targets
 from lora_scripts.models.prompts import cut_captions
 from lora_scripts.models.text import resolve_device, resolve_precision
@@ -216,9 +215,6 @@ def build(config: Config, inputs: PictureInputs, say: Callable[[str], None]) -> 
         dropout=config.lora_dropout,
         seed=config.seed,
     )
-    if inputs.device == "cpu":
-        for part in parts.values():
-            use_onednn(part)
     model = nn.ModuleDict(parts).train()
     if checkpointing:
         _checkpoint(parts)
