@@ -5,8 +5,8 @@
 What it does at each step is what examples/text_to_image/train_text_to_image_lora.py of diffusers 0.42 does at its
 defaults, in the same libraries (accelerate, datasets, diffusers, peft): pictures and captions of a folder with
 metadata.jsonl through a DataLoader, the VAE and the text encoder run at every step, LoRA with ``gaussian`` start on
-to_k, to_q, to_v and to_out.0, AdamW, clipping. torchvision's transforms are done by Pillow and torch, since it is not
-needed for anything else. After each step it prints a line.
+to_k, to_q, to_v and to_out.0, AdamW, clipping, a progress bar, TensorBoard. torchvision's transforms are done by Pillow
+and torch, since it is not needed for anything else. After each step it prints a line.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.optimization import get_scheduler
 from peft import LoraConfig
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 RANK, RATE = 16, 1e-4
@@ -69,7 +70,9 @@ def loader(folder: str, tokenizer: Any, side: int, batch: int) -> DataLoader[Any
 def main() -> None:
     """Train so many steps."""
     base, folder, side, batch, steps = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-    accelerator = Accelerator(project_config=ProjectConfiguration(project_dir=str(Path(folder).parent)))
+    place = Path(f"{folder}-out")
+    project = ProjectConfiguration(project_dir=str(place), logging_dir=str(place / "logs"))
+    accelerator = Accelerator(log_with="tensorboard", project_config=project)
     set_seed(0)
     noise_scheduler, tokenizer, text_encoder, vae, unet = prepare(base)
     for part in (text_encoder, vae):
@@ -79,7 +82,8 @@ def main() -> None:
     rows = loader(folder, tokenizer, side, batch)
     schedule = get_scheduler("constant", optimizer=optimizer)
     unet, optimizer, rows, schedule = accelerator.prepare(unet, optimizer, rows, schedule)
-    done = 0
+    accelerator.init_trackers("text2image-fine-tune", config={"rank": RANK, "learning_rate": RATE})
+    bar, done = tqdm(range(steps), desc="Steps"), 0
     while done < steps:
         unet.train()
         for example in rows:
@@ -91,7 +95,7 @@ def main() -> None:
                 states = text_encoder(example["input_ids"], return_dict=False)[0]
                 told = unet(noisy, levels, states, return_dict=False)[0]
                 loss = F.mse_loss(told.float(), noise.float(), reduction="mean")
-                accelerator.gather(loss.repeat(batch)).mean()
+                mean = accelerator.gather(loss.repeat(batch)).mean().item()
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(parameters, 1.0)
@@ -99,6 +103,9 @@ def main() -> None:
                 schedule.step()
                 optimizer.zero_grad()
             done += 1
+            bar.update(1)
+            accelerator.log({"train_loss": mean}, step=done)
+            bar.set_postfix(step_loss=loss.detach().item(), lr=schedule.get_last_lr()[0])
             print(f"step {done} {loss.detach().item():.6f}", flush=True)
             if done == steps:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -50,9 +51,11 @@ def _guarded(call: Callable[[], Any]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+    gc.set_threshold(700, 10, 1000)  # a start is imports, and looking through all they made frees nothing
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: large blocks on page borders fragment the heap less
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # nothing here compiles; bitsandbytes would load the compiler
     os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from lora_scripts.messages import text
 from lora_scripts.models.diffusion import (
     PictureBase,
     check_picture_base,
+    import_models,
     load_picture_parts,
     load_tokenizers,
     noise_schedule,
@@ -145,12 +147,15 @@ def gather(config: Config) -> PictureInputs:
     """
     base = check_picture_base(config.base_model)
     resolution = config.resolution or base.resolution
-    rows = picture_rows(config, resolution, base.unit)
-    tokenizers = load_tokenizers(base)
+    with ThreadPoolExecutor(1) as aside:  # files are read and hashed outside Python's lock
+        hashed = aside.submit(part_fingerprints, base)
+        rows = picture_rows(config, resolution, base.unit)
+        tokenizers = load_tokenizers(base)
+        import_models()
+        prints = hashed.result()
     device, notes = resolve_device(config.device)
     dtype, autocast, more = resolve_precision(config.precision, device)
     _note_cut_captions(config, rows.training, tokenizers, rows.ledger)
-    prints = part_fingerprints(base)
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     identities = {"training": _numbers(rows.training), "validation": _numbers(rows.validation)}
     shown = [_identity(d) for d in (*rows.training, *rows.validation)]
