@@ -10,9 +10,9 @@ at each step what diffusers' train_text_to_image_lora.py does, started by ``acce
 diffusers says, and once more by Python alone; ours is ``lora-scripts train`` with the same pictures, size, batch, rank
 and target layers. The peer's steps are timed by the lines that it prints (of Python alone, which is not slower), ours
 by what the run writes to metrics.jsonl; the first two are not counted. ``first start`` of ours makes latents and words;
-``second start`` finds them on the disk. A start counts from the process to the end of the first step. The last line is
-JSON: medians over the runs of the peer's time over ours; of the starts, those of ``accelerate launch`` and, under
-``by_python``, those of Python alone.
+``second start`` finds them on the disk. The last line is JSON: medians over the runs of the peer's time over ours, for
+a step and for what a start takes to the end of the first step, less one step; of the peer's starts those by
+``accelerate launch`` and, as ``by_python``, those by Python alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -157,7 +156,7 @@ def compare(case: str, runs: int, resolution: int, card: bool) -> dict[str, floa
         folder = Path(holder) / "pictures"
         given = tiny_case(folder) if case == "tiny" else sd15_case(folder, Path(holder) / "base", resolution, card)
         base, side, batch, steps = given
-        seen: list[tuple[float, ...]] = []
+        seen: list[dict[str, float]] = []
         for run in range(runs):
             cache = Path(holder) / f"cache-{run}"
             first, _ = run_ours(base, folder, side, batch, 1, cache)
@@ -165,25 +164,21 @@ def compare(case: str, runs: int, resolution: int, card: bool) -> dict[str, floa
             peer = run_peer(base, folder, side, batch, steps, launch=False)
             launched = run_peer(base, folder, side, batch, 1, launch=True)[0]
             theirs = (peer[-1] - peer[SKIPPED - 1]) / (steps - SKIPPED)
-            seen.append((theirs, sum(each[SKIPPED:]) / (steps - SKIPPED), launched, peer[0], first, second))
+            own = sum(each[SKIPPED:]) / (steps - SKIPPED)
             print(
-                f"{case}, {side} × {side}, batch {batch}: seconds a step {theirs:.3f} / {seen[-1][1]:.3f}; to the end "
-                f"of the first step {launched:.1f} (by Python alone {peer[0]:.1f}) / {first:.1f} first start, "
+                f"{case}, {side} × {side}, batch {batch}: seconds a step {theirs:.3f} / {own:.3f}; to the end of the "
+                f"first step {launched:.1f} (by Python alone {peer[0]:.1f}) / {first:.1f} first start, "
                 f"{second:.1f} second start",
                 flush=True,
             )
-    step, ours_step, launched_start, alone, first_start, second_start = zip(*seen, strict=True)
-    return {
-        "step": _ratio(step, ours_step),
-        "first_start": _ratio(launched_start, first_start),
-        "second_start": _ratio(launched_start, second_start),
-        "first_start_by_python": _ratio(alone, first_start),
-        "second_start_by_python": _ratio(alone, second_start),
-    }
-
-
-def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    return round(median(a / b for a, b in zip(theirs, ours, strict=True)), 2)
+            seen.append({
+                "step": theirs / own,
+                "first_start": (launched - theirs) / (first - own),
+                "second_start": (launched - theirs) / (second - own),
+                "first_start_by_python": (peer[0] - theirs) / (first - own),
+                "second_start_by_python": (peer[0] - theirs) / (second - own),
+            })  # fmt: skip
+    return {name: round(median(one[name] for one in seen), 2) for name in seen[0]}
 
 
 def main() -> None:

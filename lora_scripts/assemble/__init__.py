@@ -21,7 +21,11 @@ def train(config: str | os.PathLike[str], *overrides: str) -> Outcome | None:
 
     from rich.console import Console
 
-    from lora_scripts.assemble.run import train_run
+    from lora_scripts.assemble.ahead import hash_ahead
     from lora_scripts.config import load_config
 
-    return train_run(load_config(Path(config), overrides), Console(stderr=True))
+    loaded = load_config(Path(config), overrides)
+    hashed = hash_ahead(loaded.config)
+    from lora_scripts.assemble.run import train_run
+
+    return train_run(loaded, Console(stderr=True), hashed)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lora_scripts.assemble.ahead import Hashed
 from lora_scripts.assemble.pictures import parts as pictures
 from lora_scripts.assemble.pictures.parts import PictureInputs, PictureParts
 from lora_scripts.assemble.text import parts as texts
@@ -19,14 +20,14 @@ AnyInputs = Inputs | PictureInputs
 AnyParts = Parts | PictureParts
 
 
-def gather(config: Config, *, weights: bool = True) -> AnyInputs:
-    """Read and check everything that needs no model, for what ``task_type`` says.
+def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True) -> AnyInputs:
+    """Read and check everything that needs no model, for what ``task_type`` says; see ``assemble.ahead``.
 
     Raises:
         ModelError: The base cannot be used.
         DataError: The data are refused.
     """
-    return pictures.gather(config) if config.draws else texts.gather(config, weights=weights)
+    return pictures.gather(config, hashed) if config.draws else texts.gather(config, hashed, weights=weights)
 
 
 def build(config: Config, inputs: AnyInputs, say: Callable[[str], None]) -> AnyParts:

@@ -16,6 +16,7 @@ from safetensors.torch import save as pack
 
 from lora_scripts.adapters.files import CONFIG_FILE, WEIGHTS_FILE
 from lora_scripts.adapters.inject import trainable
+from lora_scripts.assemble.ahead import Hashed
 from lora_scripts.assemble.kinds import (
     AnyInputs,
     AnyParts,
@@ -68,12 +69,12 @@ from lora_scripts.training.stopping import stop_requests
 SAMPLES, SAMPLE_TOKENS = 6, 64
 
 
-def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | None:
+def look(loaded: Loaded, console: Console, hashed: Hashed | None = None, *, strict: bool = False) -> Plan | None:
     """Tell what ``train_run`` would do, and return its plan: no weight is loaded, no file written."""
     config = loaded.config
     run_dir = Path(config.output_dir).expanduser()
     refuse_to_overwrite(config, run_dir)
-    inputs = gather(config, weights=False)
+    inputs = gather(config, hashed, weights=False)
     _refuse_notes(inputs, strict)
     if is_done(config, inputs, run_dir):
         return None
@@ -85,7 +86,9 @@ def look(loaded: Loaded, console: Console, *, strict: bool = False) -> Plan | No
     return plan
 
 
-def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outcome | None:
+def train_run(
+    loaded: Loaded, console: Console, hashed: Hashed | None = None, *, strict: bool = False
+) -> Outcome | None:
     """Train what the config says and prove it; None where ``resume_from_checkpoint: auto`` finds it done already.
 
     Raises:
@@ -96,7 +99,7 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
     with ExitStack() as folder:
         with joined(loaded.config.device) as ranks:
             console = console if ranks.first else Console(quiet=True)
-            trained = _train(loaded, ranks, run_dir, folder, console, strict)
+            trained = _train(loaded, hashed, ranks, run_dir, folder, console, strict)
         if not ranks.first:
             raise SystemExit(0)
         if trained is None:
@@ -109,7 +112,13 @@ def train_run(loaded: Loaded, console: Console, *, strict: bool = False) -> Outc
 
 
 def _train(
-    loaded: Loaded, ranks: Ranks, run_dir: Path, folder: ExitStack, console: Console, strict: bool
+    loaded: Loaded,
+    hashed: Hashed | None,
+    ranks: Ranks,
+    run_dir: Path,
+    folder: ExitStack,
+    console: Console,
+    strict: bool,
 ) -> tuple[Start[Any], AnyParts, RunState] | None:
     """From files to a trained adapter, on all ranks; ``folder`` holds the output folder until the run ends."""
     config = loaded.config
@@ -117,7 +126,7 @@ def _train(
     def prepare() -> Start[Any] | None:
         if ranks.first:
             refuse_to_overwrite(config, run_dir)
-        inputs = gather(config.model_copy(update={"device": ranks.own_device(config.device)}))
+        inputs = gather(config.model_copy(update={"device": ranks.own_device(config.device)}), hashed)
         _refuse_notes(inputs, strict)
         if ranks.first:
             if is_done(config, inputs, run_dir):

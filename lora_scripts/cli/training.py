@@ -20,6 +20,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help=text("cli.dry_run"))] = False,
     strict: Annotated[bool, typer.Option("--strict", help=text("cli.strict"))] = False,
 ) -> None:
+    from lora_scripts.assemble.ahead import hash_ahead
     from lora_scripts.config import dump_config, load_config
 
     given = list(words or [])
@@ -28,14 +29,15 @@ def train(
         raise UsageError("cli.no_config")
     loaded = load_config(path, given)
     console = stderr_console()
-    from lora_scripts.assemble.run import look, train_run
+    hashed = hash_ahead(loaded.config)
+    from lora_scripts.assemble.run import look, train_run  # takes seconds
 
     if dry_run:
         say(dump_config(loaded.config))
-        planned = look(loaded, console, strict=strict)
+        planned = look(loaded, console, hashed, strict=strict)
         say(text("run.dry_run") if planned else text("run.already_finished", folder=loaded.config.output_dir))
         return
-    outcome = train_run(loaded, console, strict=strict)
+    outcome = train_run(loaded, console, hashed, strict=strict)
     if outcome is None:
         say(text("run.already_finished", folder=loaded.config.output_dir))
         return

@@ -150,11 +150,6 @@ def picture_fingerprint(prints: Mapping[str, str]) -> str:
     return f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
 
 
-def import_models() -> None:
-    """Let diffusers import its models; that takes half a second, which the first use pays otherwise."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: F401
-
-
 def load_picture_parts(base: PictureBase, names: Collection[str], *, dtype: torch.dtype, device: str) -> dict[str, Any]:
     """The parts ``names`` of ``base`` in ``dtype`` on ``device``, frozen, in eval mode.
 

@@ -18,6 +18,17 @@ T = TypeVar("T")
 
 def in_passing_thread(call: Callable[[], T]) -> T:
     """What ``call`` returns or raises, computed in a thread of its own that has ended then."""
+    done, thread = _begin(call)
+    thread.join()
+    return done.result()
+
+
+def begun(call: Callable[[], T]) -> Future[T]:
+    """``call``, begun in a thread of its own; what it raises is raised where the result is asked for."""
+    return _begin(call)[0]
+
+
+def _begin(call: Callable[[], T]) -> tuple[Future[T], threading.Thread]:
     done: Future[T] = Future()
 
     def run() -> None:
@@ -28,5 +39,4 @@ def in_passing_thread(call: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=run, name="passing", daemon=True)  # Ctrl-C does not wait for it
     thread.start()
-    thread.join()
-    return done.result()
+    return done, thread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from lora_scripts.adapters.inject import output_side, trainable
 from lora_scripts.adapters.picture_files import WEIGHTS_FILE, adapter_bytes
 from lora_scripts.adapters.pictures import PictureAdapter, inject_pictures, picture_adapter, restore_pictures
+from lora_scripts.assemble.ahead import Hashed, hash_ahead
 from lora_scripts.assemble.pictures.records import picture_rows
 from lora_scripts.assemble.schedule import NOTED_KEYS, schedule_of
 from lora_scripts.config import Config
@@ -30,11 +30,9 @@ from lora_scripts.messages import text
 from lora_scripts.models.diffusion import (
     PictureBase,
     check_picture_base,
-    import_models,
     load_picture_parts,
     load_tokenizers,
     noise_schedule,
-    part_fingerprints,
     picture_fingerprint,
 )
 from lora_scripts.models.picture_targets import find_picture_targets
@@ -138,8 +136,10 @@ class PictureParts:
         return {WEIGHTS_FILE: adapter_bytes(self.adapter())}
 
 
-def gather(config: Config) -> PictureInputs:
+def gather(config: Config, hashed: Hashed | None = None) -> PictureInputs:
     """Read, check and lay out everything that needs no model.
+
+    ``hashed`` are the fingerprints of the base's parts where their making has begun.
 
     Raises:
         ModelError: The base cannot be used.
@@ -147,15 +147,12 @@ def gather(config: Config) -> PictureInputs:
     """
     base = check_picture_base(config.base_model)
     resolution = config.resolution or base.resolution
-    with ThreadPoolExecutor(1) as aside:  # files are read and hashed outside Python's lock
-        hashed = aside.submit(part_fingerprints, base)
-        rows = picture_rows(config, resolution, base.unit)
-        tokenizers = load_tokenizers(base)
-        import_models()
-        prints = hashed.result()
+    rows = picture_rows(config, resolution, base.unit)
+    tokenizers = load_tokenizers(base)
     device, notes = resolve_device(config.device)
     dtype, autocast, more = resolve_precision(config.precision, device)
     _note_cut_captions(config, rows.training, tokenizers, rows.ledger)
+    prints = (hashed or hash_ahead(config)).result()
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     identities = {"training": _numbers(rows.training), "validation": _numbers(rows.validation)}
     shown = [_identity(d) for d in (*rows.training, *rows.validation)]

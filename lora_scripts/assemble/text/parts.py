@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 
 from lora_scripts.adapters.files import adapter_tensors, config_text, restore_adapter
 from lora_scripts.adapters.inject import inject, output_side, trainable
+from lora_scripts.assemble.ahead import Hashed, hash_ahead
 from lora_scripts.assemble.schedule import NOTED_KEYS, schedule_of
 from lora_scripts.assemble.text.records import Rendered, identities, render_rows
 from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
@@ -34,7 +35,6 @@ from lora_scripts.models.last_layer import last_layer
 from lora_scripts.models.quantize import check_quantization
 from lora_scripts.models.targets import find_targets, in_mlp
 from lora_scripts.models.text import (
-    base_fingerprint,
     check_base,
     is_bare,
     load_model,
@@ -130,10 +130,11 @@ class Parts:
         return {}
 
 
-def gather(config: Config, *, weights: bool = True) -> Inputs:
+def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True) -> Inputs:
     """Read, check and render everything that needs no model.
 
-    Without ``weights`` a base folder may hold none: a plan needs its config.json and tokenizer only.
+    Without ``weights`` a base folder may hold none: a plan needs its config.json and tokenizer only. ``hashed`` is the
+    base's fingerprint where its making has begun.
 
     Raises:
         ModelError: The base cannot be used.
@@ -155,7 +156,7 @@ def gather(config: Config, *, weights: bool = True) -> Inputs:
     fingerprint, numbers = identities(rendered)
     shaping = {key: getattr(config, key) for key in SHAPING_KEYS}
     fingerprints = {
-        "base": "none" if bare else base_fingerprint(base),
+        "base": "none" if bare else (hashed or hash_ahead(config)).result()["base"],
         "data": fingerprint,
         "template": f"sha256:{sha256(rendered.form.template.encode()).hexdigest()}",
         **{f"config.{key}": repr(value) for key, value in shaping.items()},
