@@ -6,6 +6,9 @@ import contextlib
 import csv
 import io
 import random
+import shutil
+import subprocess
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +186,37 @@ def test_nothing_of_a_name_or_prompt_is_read_as_html(tmp_path: Path) -> None:
     page = contact_sheet(tmp_path / "pics", {name: prompt}, tmp_path / "<script>.csv")
     assert page.count("<script>") == 1 and "alert(1)</script>.png" not in page
     assert 'src="pics/%22%3E%3Cscript%3E' in page
+
+
+EDITS = """<script>
+const make = URL.createObjectURL, field = document.querySelector("textarea");
+URL.createObjectURL = blob => {
+  blob.text().then(words => {
+    const told = document.createElement("pre"); told.id = "told"; told.textContent = words; document.body.append(told);
+  });
+  return make(blob);
+};
+HTMLAnchorElement.prototype.click = () => {};
+field.value = '红色书包, "户外"'; field.dispatchEvent(new Event("input"));
+document.querySelector("button").click();
+</script></html>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+def test_in_a_browser_a_caption_is_edited_and_the_saved_table_is_read(tmp_path: Path) -> None:
+    captions = {"甲/一 #1.png": "a red circle", 'b, "c".png': "</pre><b>flat</b> &amp; =1+1", "d.png": ""}
+    page = tmp_path / "page.html"
+    made = contact_sheet(tmp_path, captions, tmp_path / "metadata.csv")
+    page.write_text(made.replace("</html>", EDITS), encoding="utf-8")
+    command = [
+        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--virtual-time-budget=4000", "--dump-dom", page.as_uri()),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert dom.count('class="changed"') == 1
+    words = unescape(dom.split('<pre id="told">')[1].split("</pre>")[0])
+    (tmp_path / "metadata.csv").write_text(words, encoding="utf-8")
+    first, *_ = captions
+    wanted = {**captions, first: '红色书包, "户外"'}
+    assert {line.name: line.caption for line in read_table(tmp_path / "metadata.csv")} == wanted
