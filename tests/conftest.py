@@ -1,14 +1,12 @@
 """Places that tests look for, and the language that they read."""
 
 import gc
-import os
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # both as the command does for itself
-gc.set_threshold(700, 10, 1000)
+gc.set_threshold(700, 10, 1000)  # as the command does for itself
 
 
 @pytest.fixture(autouse=True)

@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: large blocks on page borders fragment the heap less
-    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # nothing here compiles; bitsandbytes would load the compiler
-    os.environ.setdefault("HF_HUB_OFFLINE", "1" if (arguments or sys.argv[1:])[:1] != ["base"] else "0")
+    verb = (arguments or sys.argv[1:])[:1]
+    if verb != ["serve"]:  # which may start vLLM, and that compiles; we do not, but bitsandbytes loads the compiler
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "0" if verb == ["base"] else "1")
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))
