@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
@@ -14,8 +15,10 @@ from lora_scripts.cli import adapters, audit, bases, exporting, pictures, rows, 
 from lora_scripts.cli.verbs import app
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
+from lora_scripts.models.passing_thread import is_passing
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run_command"]
+TYPER_INTERRUPTED = 130  # its exit code at Ctrl-C; here a stopped run is a failed one
 REGISTERED = (training, rows, pictures, serving, exporting, adapters, audit, bases)  # their import names the verbs
 
 
@@ -32,10 +35,9 @@ def _guarded(call: Callable[[], Any]) -> int:
             print(f"rank {rank}:", file=sys.stderr)
         print(str(error), file=sys.stderr)
         return error.exit_code
-    except SystemExit as ended:
-        # typer ends with 130 at Ctrl-C; here a stopped run is a failed one
-        return 1 if ended.code == 130 else int(ended.code or 0)
-    except KeyboardInterrupt:
+    except (SystemExit, KeyboardInterrupt) as ended:
+        if isinstance(ended, SystemExit) and ended.code != TYPER_INTERRUPTED:
+            return int(ended.code or 0)
         print(text("cli.interrupted"), file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -49,8 +51,8 @@ def _guarded(call: Callable[[], Any]) -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exits 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 done, 1 failed, 2 wrong use or config, 3 data refused."""
     gc.set_threshold(700, 10, 1000)  # a start is imports, and looking through all they made frees nothing
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
@@ -60,4 +62,19 @@ def main(arguments: list[str] | None = None) -> None:
     if verb != ["serve"]:  # which may start vLLM, and that compiles; we do not, but bitsandbytes loads the compiler
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if verb == ["base"] else "1")
-    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=True)))
+    return _guarded(lambda: app(args=arguments, standalone_mode=True))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    Python's own end looks through all objects twice, a second after a run, and ends a thread that still computes by
+    unwinding it, which aborts where it is in C++.
+    """
+    code = run_command(arguments)
+    if is_passing():  # a run that was refused or interrupted while it loaded or hashed
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    atexit.register(gc.freeze)
+    sys.exit(code)

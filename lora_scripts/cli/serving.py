@@ -25,18 +25,19 @@ def chat(
     from lora_scripts.models.passing_thread import in_passing_thread
 
     console = stderr_console()
-    partner = in_passing_thread(
+    opened = in_passing_thread(
         lambda: open_chat(adapter, base_model=base_model, device=device, max_new_tokens=max_new_tokens)
     )
-    for note in partner.notes:
-        console.print(note, markup=False, highlight=False)
-    if prompt is not None:
-        partner.reply([("user", prompt)], write)
-        say("")
-        return
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  # a line can be edited, a Chinese one too
-    converse(partner, input, say, write)
+    with contextlib.closing(opened) as partner:
+        for note in partner.notes:
+            console.print(note, markup=False, highlight=False)
+        if prompt is not None:
+            partner.reply([("user", prompt)], write)
+            say("")
+            return
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  # a line can be edited, a Chinese one too
+        converse(partner, input, say, write)
 
 
 @app.command(help=text("cli.serve"))

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
+_NAME = "passing"
 
 
 def in_passing_thread(call: Callable[[], T]) -> T:
@@ -28,6 +29,11 @@ def begun(call: Callable[[], T]) -> Future[T]:
     return _begin(call)[0]
 
 
+def is_passing() -> bool:
+    """Whether such a thread still computes."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
+
+
 def _begin(call: Callable[[], T]) -> tuple[Future[T], threading.Thread]:
     done: Future[T] = Future()
 
@@ -37,6 +43,6 @@ def _begin(call: Callable[[], T]) -> tuple[Future[T], threading.Thread]:
         except BaseException as error:  # the caller's thread raises it
             done.set_exception(error)
 
-    thread = threading.Thread(target=run, name="passing", daemon=True)  # Ctrl-C does not wait for it
+    thread = threading.Thread(target=run, name=_NAME, daemon=True)  # Ctrl-C does not wait for it
     thread.start()
     return done, thread

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lora_scripts.cli import main
+from lora_scripts.cli import run_command
 
 TOPICS = ("试用期", "加班费", "年休假", "工伤认定", "合同续签", "社保缴纳", "离职证明", "竞业限制")
 FORMS = ("{}是怎么规定的？", "公司不给{}怎么办？", "{}的期限有多长？")
@@ -53,10 +53,8 @@ def command(*words: object) -> Said:
         patch.setenv("HF_HUB_OFFLINE", "0")  # set, so that the command does not set it for the tests that follow
         patch.setenv("TOKENIZERS_PARALLELISM", "true")
         patch.setenv("LORA_SCRIPTS_LANG", "en")
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            said = Said(int(end.code or 0), out.getvalue(), err.getvalue())
+        code = run_command([str(word) for word in words])
+    said = Said(code, out.getvalue(), err.getvalue())
     assert "Traceback" not in said.words
     return said
 

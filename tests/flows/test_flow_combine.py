@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,8 @@ def test_the_folder_says_what_it_was_made_of_and_can_be_used_like_any_other(fini
     assert command("adapters", "verify", out).code == 0
     told = command("adapters", "inspect", out).out
     assert f"combined from {run}, weight 0.7" in told and "weight -0.4" in told
-    assert open_chat([str(out)], max_new_tokens=2).reply([("user", "加班费怎么算？")]) is not None
+    with closing(open_chat([str(out)], max_new_tokens=2)) as partner:
+        assert partner.reply([("user", "加班费怎么算？")]) is not None
     shrunk = command("adapters", "shrink", out, tmp_path / "shrunk", "--rank", "3")
     assert shrunk.code == 0 and "Its rank was lowered afterwards" in (tmp_path / "shrunk" / "README.md").read_text()
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from lora_scripts.adapters.files import load_adapter
 from lora_scripts.assemble.serving.talk import SAVED_TO, Partner, converse, open_chat
 from lora_scripts.errors import ModelError, UsageError
+from tests.flows.calling import command
 from tests.serve.conftest import BASE
 
 QUESTION = "试用期最长多久？"
@@ -23,7 +28,7 @@ QUESTION = "试用期最长多久？"
 def partner(adapters_dir: Path) -> Iterator[Partner]:
     made = open_chat([str(adapters_dir / "a1")], base_model=str(BASE), max_new_tokens=12)
     yield made
-    made.engine.close()
+    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +119,23 @@ def test_adapters_that_do_not_go_together_are_refused(partner: Partner, adapters
     partner.use({"a1": 1.0})
     with pytest.raises(ModelError):
         partner.load(str(adapters_dir / "nothing"))
+
+
+def test_a_chat_ends_its_engine_with_it(adapters_dir: Path) -> None:
+    before = set(threading.enumerate())
+    words = ["chat", "--adapter", str(adapters_dir / "a1"), "--base-model", str(BASE), "--max-new-tokens", "12"]
+    said = command(*words, "--prompt", QUESTION)
+    assert said.code == 0 and said.out.strip()
+    assert not set(threading.enumerate()) - before  # Python aborts where it ends beside a thread that computes
+
+
+def test_a_chat_that_is_interrupted_amid_an_answer_ends_in_words(adapters_dir: Path) -> None:
+    words = ["chat", "--adapter", str(adapters_dir / "a1"), "--base-model", str(BASE), "--max-new-tokens", "900"]
+    called = [sys.executable, "-c", "from lora_scripts.cli import main; main()", *words, "--prompt", QUESTION]
+    with subprocess.Popen(called, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(1)  # its first word
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read().decode()
+    assert process.returncode == 1, said
+    assert said.endswith("\nstopped\n")

@@ -121,6 +121,10 @@ class Partner:
         finally:
             self.engine.cancel(str(self.asked))
 
+    def close(self) -> None:
+        """End the engine's thread: where Python ends while it still computes, the process aborts."""
+        self.engine.close()
+
 
 def _read(events: queue.SimpleQueue[Event], words: TextStream, write: Write) -> str:
     said = ""
@@ -140,6 +144,8 @@ def open_chat(
     adapters: Sequence[str], *, base_model: str | None = None, device: str = "auto", max_new_tokens: int = 256
 ) -> Partner:
     """Load the base that the first adapter was trained on, and every adapter on it; ``DIR:0.5`` weighs one.
+
+    Whoever opens it closes it.
 
     Raises:
         ModelError: An adapter or the base cannot be used, or they do not belong together.
@@ -161,13 +167,13 @@ def open_chat(
     layout = attach(model)
     partner = Partner(model, layout, base, fingerprint, Voice(load_tokenizer(base)), max_new_tokens)
     partner.notes = [*notes, *more]
-    partner.engine = SimpleEngine(model, layout, limit_tokens=CONTEXT_TOKENS)
     stack: dict[str, float] = {}
     loaded: dict[Path, str] = {}
     for path, weight in wanted:
         name = loaded.get(path) or loaded.setdefault(path, partner.load(str(path)))
         stack[name] = stack.get(name, 0.0) + weight
     partner.use(stack)
+    partner.engine = SimpleEngine(model, layout, limit_tokens=CONTEXT_TOKENS)
     return partner
 
 
