@@ -32,6 +32,7 @@ _PREFIX_OF = {
     "sd": {"unet": "lora_unet_", "text_encoder": "lora_te_"},
     "sdxl": {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
 }
+_WORDS_WIDTH_OF_2 = 1024
 _PIECES = {"lora_down.weight": A, "lora_up.weight": B, "dora_scale": MAGNITUDE}
 _OTHER_KINDS = {
     "hada_": "LoHa", "lokr_": "LoKr", "oft_": "OFT", "lora_mid": "LoCon (CP)", "diff": "full", "w_norm": "norm",
@@ -120,7 +121,7 @@ def _kohya_name(kind: str, part: str, module: str) -> str:
 def to_kohya(
     adapter: PictureAdapter, *, kind: str, metadata: Mapping[str, str]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header metadata of a kohya file, for ``kind`` "sd" (1.x) or "sdxl".
+    """Tensors and header metadata of a kohya file, for ``kind`` "sd" (1.x, 2.x) or "sdxl".
 
     Tensors are the adapter's own. alpha is such that alpha / rank is the true scale, of rsLoRA too. ``metadata`` is
     kept and completed; what the tensors say wins.
@@ -143,7 +144,7 @@ def to_kohya(
     dora = any(config["use_dora"] for config in adapter.configs.values())
     arguments = {"algo": "lora", "dora_wd": "True", "wd_on_output": "True"} if dora else {}
     arguments |= {"conv_dim": str(max(ranks))} if any(value.dim() == 4 for value in adapter.tensors.values()) else {}
-    names = _NAMES_OF[kind] | {
+    names = {
         "ss_network_module": "lycoris.kohya" if dora else "networks.lora",
         "ss_network_dim": str(ranks.pop()) if len(ranks) == 1 else "Dynamic",
         "ss_network_alpha": f"{alphas.pop():g}" if len(alphas) == 1 else "Dynamic",
@@ -152,22 +153,31 @@ def to_kohya(
     return dict(sorted(tensors.items())), {"modelspec.title": "LoRA", **metadata, **names}
 
 
-_NAMES_OF = {
-    "sd": {
-        "ss_base_model_version": "sd_v1",
-        "ss_v2": "False",
+def base_metadata(kind: str, *, words_width: int, prediction: str, resolution: int) -> dict[str, str]:
+    """What a kohya file says of the base by which programs choose the adapters to offer.
+
+    ``words_width`` is what the U-Net reads of each token; among ``kind`` "sd" it tells 2.x, which has a wider encoder.
+    Source: ModelSpec 1.0.0; kohya's ``library/sai_model_spec.py`` and ``get_model_version_str_for_sd1_sd2``.
+    """
+    v = prediction == "v_prediction"
+    two = kind == "sd" and words_width == _WORDS_WIDTH_OF_2
+    if kind == "sdxl":
+        version, architecture = "sdxl_base_v1-0", "stable-diffusion-xl-v1-base"
+    elif two:
+        version, architecture = ("sd_v2_v", "stable-diffusion-v2-768-v") if v else ("sd_v2", "stable-diffusion-v2-512")
+    else:
+        version, architecture = "sd_v1_v" if v else "sd_v1", "stable-diffusion-v1"
+    return {
+        "ss_base_model_version": version,
+        "ss_v2": str(two),
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": "stable-diffusion-v1/lora",
-        "modelspec.implementation": "diffusers",
-    },
-    "sdxl": {
-        "ss_base_model_version": "sdxl_base_v1-0",
-        "ss_v2": "False",
-        "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-    },
-}
+        "modelspec.architecture": f"{architecture}/lora",
+        "modelspec.implementation": "diffusers"
+        if kind == "sd"
+        else "https://github.com/Stability-AI/generative-models",
+        "modelspec.prediction_type": "v" if v else "epsilon",
+        "modelspec.resolution": f"{resolution}x{resolution}",
+    }
 
 
 def is_kohya(names: Collection[str]) -> bool:

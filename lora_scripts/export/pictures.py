@@ -12,7 +12,7 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lora_scripts.adapters.kohya import to_kohya
+from lora_scripts.adapters.kohya import base_metadata, to_kohya
 from lora_scripts.adapters.picture_files import (
     WEIGHTS_FILE,
     read_picture_adapter,
@@ -79,10 +79,17 @@ def write_kohya(source: PictureSource, folder: Path) -> Written:
     wanted, bare = source.reference()
     adapter = source.one()
     file = folder / f"{source.name}.safetensors"
+    base, config = source.base, source.record.get("config", {})
     told = {"ss_sd_model_name": Path(source.named).name, "modelspec.title": source.name}
-    if trigger := source.record.get("config", {}).get("trigger_word"):
+    told |= base_metadata(
+        base.kind,
+        words_width=base.words_width,
+        prediction=base.prediction,
+        resolution=config.get("resolution") or base.resolution,
+    )
+    if trigger := config.get("trigger_word"):
         told["modelspec.trigger_phrase"] = str(trigger)
-    tensors, metadata = to_kohya(adapter, kind=source.base.kind, metadata=told)
+    tensors, metadata = to_kohya(adapter, kind=base.kind, metadata=told)
     save_file(tensors, file, metadata=metadata)
     pipeline = source.pipeline()
     parts = trained_parts(pipeline)

@@ -20,7 +20,7 @@ from tiny_pipelines import (
 )
 from torch import Tensor
 
-from lora_scripts.adapters.kohya import from_kohya, to_kohya
+from lora_scripts.adapters.kohya import base_metadata, from_kohya, to_kohya
 from lora_scripts.adapters.picture_files import read_picture_adapter
 from lora_scripts.adapters.pictures import PictureAdapter, merge_pictures, picture_adapter
 from lora_scripts.errors import ModelError
@@ -109,6 +109,26 @@ def test_every_layer_goes_there_and_back_with_its_bits_its_rank_and_its_alpha(ki
     assert torch.equal(drawn_with(kind, ("x", back, 1.0)), drawn_with(kind, ("x", adapter, 1.0)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "width", "prediction", "version", "architecture"),
+    [
+        ("sd", 768, "epsilon", "sd_v1", "stable-diffusion-v1/lora"),
+        ("sd", 768, "v_prediction", "sd_v1_v", "stable-diffusion-v1/lora"),
+        ("sd", 1024, "epsilon", "sd_v2", "stable-diffusion-v2-512/lora"),
+        ("sd", 1024, "v_prediction", "sd_v2_v", "stable-diffusion-v2-768-v/lora"),
+        ("sdxl", 2048, "epsilon", "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora"),
+    ],
+)
+def test_a_base_is_called_as_kohyas_scripts_call_it(
+    kind: str, width: int, prediction: str, version: str, architecture: str
+) -> None:
+    told = base_metadata(kind, words_width=width, prediction=prediction, resolution=768)
+    assert (told["ss_base_model_version"], told["modelspec.architecture"]) == (version, architecture)
+    assert told["modelspec.sai_model_spec"] == "1.0.0" and told["ss_v2"] == str(version.startswith("sd_v2"))
+    assert told["modelspec.resolution"] == "768x768"
+    assert told["modelspec.prediction_type"] == ("v" if prediction == "v_prediction" else "epsilon")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_rslora_is_written_as_the_alpha_that_gives_its_scale(kind: str) -> None:
     adapter = mixed_adapter(tiny_pipeline(kind), rslora=("unet", "text_encoder", "text_encoder_2"))
@@ -178,11 +198,8 @@ def test_the_header_says_what_the_file_is_and_keeps_what_it_was_told() -> None:
     adapter = mixed_adapter(tiny_pipeline("sdxl"))
     _, told = to_kohya(adapter, kind="sdxl", metadata={"modelspec.title": "ink", "ss_network_dim": "999"})
     assert told["modelspec.title"] == "ink" and told["ss_network_dim"] == "Dynamic"
-    assert told["modelspec.sai_model_spec"] == "1.0.0"
-    assert told["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
-    assert told["ss_base_model_version"] == "sdxl_base_v1-0" and told["ss_network_module"] == "networks.lora"
+    assert told["ss_network_module"] == "networks.lora"
     _, told = to_kohya(picture_adapter(put_on(tiny_pipeline("sd"), alpha=2.5)), kind="sd", metadata={})
-    assert told["modelspec.architecture"] == "stable-diffusion-v1/lora" and told["ss_base_model_version"] == "sd_v1"
     assert (told["ss_network_dim"], told["ss_network_alpha"]) == ("4", "2.5")
     assert all(isinstance(value, str) for value in told.values())
 

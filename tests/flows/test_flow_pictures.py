@@ -273,6 +273,9 @@ def test_each_export_is_the_same_adapter_and_comes_back_as_such(studio, trained,
         assert command("generate", "--base-model", target, *words).code == 0
     else:
         held = target / "out.safetensors" if layout == "kohya" else target
+        if layout == "kohya":
+            told = safe_open(held, "pt").metadata()
+            assert told["ss_base_model_version"] == "sd_v1" and told["modelspec.resolution"] == "16x16"
         assert command("generate", "--adapter", held, "--base-model", studio / "sd", *words).code == 0
         back = command(
             "export", held, "--to", "diffusers", "--base-model", studio / "sd", "--output", tmp_path / "back"
