@@ -90,7 +90,7 @@ def _write_lines(folder: Path) -> None:
     other = folder.with_name(folder.name + "-peer")
     other.mkdir()
     lines = []
-    for line in read_table(folder / "metadata.csv"):
+    for line in read_table(folder / "metadata.csv").lines:
         shutil.copy(folder / line.name, other)
         lines.append(json.dumps({"file_name": line.name, "text": line.caption}))
     (other / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -39,6 +39,10 @@ def label(
     pairs = [word.partition("=") for word in replace or []]
     if wrong := next(("".join(pair) for pair in pairs if not (pair[0].strip() and pair[1])), None):
         raise UsageError("pictures.bad_replacement", where="--replace", word=wrong)
+    never = frozenset(word.strip() for word in (undesired or "").split(",") if word.strip())
+    olds = [old.strip() for old, _, _ in pairs]
+    if twice := next((o for o, p in zip(olds, pairs, strict=True) if olds.count(o) > 1 or p[2].strip() in never), None):
+        raise UsageError("pictures.replaced_twice", where="--replace", word=twice)
     if idle := _given(context, FOR_TAGS) if captioner and not most_tags else []:
         raise UsageError("pictures.idle_options", where=", ".join(idle))
     table = output or (folder if folder.is_dir() else folder.parent) / "metadata.csv"
@@ -53,7 +57,7 @@ def label(
             most_tags=most_tags,
             language="zh" if chinese else "en",
             prefix=prefix.strip(),
-            undesired=frozenset(word.strip() for word in (undesired or "").split(",") if word.strip()),
+            undesired=never,
             replaced={old.strip(): new.strip() for old, _, new in pairs},
         ),
         overwrite=overwrite,
@@ -84,9 +88,11 @@ def generate(
     producer: Annotated[str, typer.Option(help=text("picture_run.producer"))] = "lora-scripts",
     device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
 ) -> None:
-    prompts = [words for words in prompt or [] if words.strip()]
-    if not prompts:
+    prompts = prompt or []
+    if not prompts or not all(words.strip() for words in prompts):
         raise UsageError("picture_run.no_prompt", where="--prompt")
+    if negative.strip() and guidance == 1:
+        raise UsageError("picture_run.idle_negative", where="--negative")
     from lora_scripts.assemble.pictures.generate import Order
     from lora_scripts.assemble.pictures.generate import generate as drawn
     from lora_scripts.models.drawing import Strokes

@@ -32,9 +32,9 @@ latents are then not cached.
     随机水平翻转一半的图片。
     """
     trigger_word: Text | None = None
-    """Word put in front of every caption, by which the style is called later.
+    """Word put in front of every caption that does not hold it within a phrase, by which the style is called later.
 
-    加在每条图片说明前的触发词，生成时用它唤起该风格。
+    加在每条图片说明前的触发词（说明的短语中已有时保持原位），生成时用它唤起该风格。
     """
     caption_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of pictures shown without their caption, drawn anew each time; makes guidance work better.

@@ -387,10 +387,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.picture_broken": ("broken pictures", "损坏的图片"),
     "reason.picture_too_large": ("pictures of too many pixels", "像素过多的图片"),
     "reason.picture_too_small": ("pictures too small to show anything", "过小的图片"),
-    "reason.line_outside": ("lines that name a file outside of the folder", "指向文件夹之外的行"),
+    "reason.line_outside": ("lines that name no path below the folder", "不是文件夹内相对路径的行"),
     "reason.line_unnamed": ("lines that name no picture", "没有写图片名的行"),
     "reason.line_without_picture": ("lines whose picture is not there", "图片不存在的行"),
     "reason.line_again": ("second lines for one picture", "同一图片的重复行"),
     "reason.picture_other_kind": ("neither PNG, JPEG, WEBP nor BMP", "PNG、JPEG、WEBP、BMP 以外的图片"),
     "reason.picture_link": ("links to pictures", "图片的链接"),
+    "reason.picture_trained": ("validation pictures that are trained on too", "同时用于训练的验证图片"),
 }

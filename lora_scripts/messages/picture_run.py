@@ -1,6 +1,16 @@
 """What a picture run says."""
 
 TEXTS: dict[str, tuple[str, str]] = {
+    "idle_negative": ("with --guidance 1 it has no effect", "--guidance 1 时不起作用"),
+    "idle_negative.fix": ("leave it out, or let --guidance be more than 1", "请去掉它，或让 --guidance 大于 1"),
+    "no_validation": (
+        "none of {count} pictures is set aside for validation, so eval_steps and early_stopping_patience do nothing",
+        "{count} 张图片中没有留作验证的，因此 eval_steps 和 early_stopping_patience 不起作用",
+    ),
+    "no_validation.fix": (
+        "{least} different pictures are needed, or give eval_data",
+        "至少要 {least} 张不同的图片，或另给 eval_data",
+    ),
     "fitted": (
         "pictures go into {buckets} sizes; fitting cuts {mean:.0%} of a picture off on average, {most:.0%} at most",
         "图片归入 {buckets} 种尺寸；平均裁去 {mean:.0%}，最多 {most:.0%}",

@@ -22,6 +22,29 @@ TEXTS: dict[str, tuple[str, str]] = {
         "write the kind and how CLIP is asked: [subject] a photo of {{}}",
         "请写明类别和询问方式：[subject] a photo of {{}}",
     ),
+    "open_bracket": ("the bracket of the kind is not closed", "类别的方括号没有闭合"),
+    "open_bracket.fix": (
+        "write the kind and how CLIP is asked: [subject] a photo of {{}}",
+        "请写明类别和询问方式：[subject] a photo of {{}}",
+    ),
+    "replaced_twice": (
+        "“{word}” is replaced twice, or by a word of --undesired",
+        "“{word}” 被替换两次，或换成了 --undesired 中的词",
+    ),
+    "replaced_twice.fix": ("leave one of them", "请只保留一个"),
+    "no_such_tag": (
+        "{option}: not among the tags, so without effect: {names}",
+        "{option}：不在标签中，不起作用：{names}",
+    ),
+    "taken_over": (
+        "{count} captions that stood elsewhere are taken over into {path}; --overwrite writes new ones: {first}",
+        "已将其他位置的 {count} 条描述并入 {path}（如需重写请用 --overwrite）：{first}",
+    ),
+    "label_stopped": (
+        "stopped after {done} of {count} pictures; what was labelled is in the table",
+        "已停止：{count} 张图片中已标注 {done} 张，结果已写入表格",
+    ),
+    "label_stopped.fix": ("the same command labels the rest", "再次运行同一命令即可继续"),
     "empty_tag": ("a tag without an English word", "标签缺少英文"),
     "empty_tag.fix": ("write one tag a line: ENGLISH = CHINESE", "每行写一个标签：a dog = 狗"),
     "no_tags": ("there is no tag in it", "其中没有标签"),
@@ -158,19 +181,61 @@ TEXTS: dict[str, tuple[str, str]] = {
     "sheet_save": ("save {name}", "保存 {name}"),
     "picture_other_kind": ("{kind} is not read", "不读取 {kind} 文件"),
     "lines": ("{count} lines", "{count} 行"),
-    "line_outside": ("{name} lies outside of the folder", "{name} 在文件夹之外"),
+    "line_outside": ("{name} is no path below the folder", "{name} 不是文件夹内的相对路径"),
     "line_unnamed": ("the line names no picture", "该行没有图片文件名"),
     "line_without_picture": ("there is no picture {name}", "没有图片 {name}"),
     "line_again": ("the picture has a line already: {first}", "该图片已有一行：{first}"),
     "by_name": ("{count} pictures have no caption; their file names are taken", "{count} 张图片没有描述，以文件名代替"),
     "by_name.fix": ("run `lora-scripts label` on the folder", "请对该文件夹运行 `lora-scripts label`"),
     "none_left": ("none of {count} pictures and lines can be used", "{count} 张图片和行都无法使用"),
-    "none_left.fix": ("`lora-scripts check` on the folder says why of each", "请用 `lora-scripts check` 查看逐张原因"),
+    "none_left.fix": (
+        "lines above say why of each; the folder needs PNG, JPEG, WEBP or BMP pictures",
+        "逐张原因见上；文件夹中要有 PNG、JPEG、WEBP 或 BMP 图片",
+    ),
     "bad_heads": (
         "it does not tell which column names the picture and which describes it: {heads}",
         "看不出哪一列是图片、哪一列是描述：{heads}",
     ),
     "bad_heads.fix": ("begin the table with the line filename,prompt", "请在表格第一行写 filename,prompt"),
+    "no_words": ("“{name}” is no text here", "此处的“{name}”不是文字"),
+    "no_words.fix": (
+        "write words between quotes; empty ones where there are none",
+        "请写成引号内的文字；没有就写空引号",
+    ),
+    "no_table": ("no file of that name lies there", "没有这个名称的文件"),
+    "no_table.fix": ("name a .csv, .tsv or .jsonl file", "请指定 .csv、.tsv 或 .jsonl 文件"),
+    "open_quote": (
+        "a quotation mark is opened in this line and not closed in it, so the lines after it would be its caption",
+        "本行的引号没有在本行闭合，其后的各行会被并入这条描述",
+    ),
+    "open_quote.fix": (
+        "close it, or double a mark that belongs to the caption",
+        "请补上引号；描述中的引号请写两个",
+    ),
+    "more_cells": (
+        "the line has {count} cells and the header {heads}, so it is not clear which belong to the caption",
+        "本行有 {count} 格，表头有 {heads} 格，看不出哪些属于描述",
+    ),
+    "more_cells.fix": (
+        "put a caption that holds the separator between quotes",
+        "描述中含有分隔符时，请用引号括起来",
+    ),
+    "columns": ("picture: {file}, caption: {caption}", "图片：{file}，描述：{caption}"),
+    "other_columns": ("; not read: {names}", "；未读：{names}"),
+    "unread": (
+        "{count} files are neither pictures nor words about one and are not read: {names}",
+        "{count} 个文件既不是图片也不是图片的描述，未读：{names}",
+    ),
+    "unread.fix": (
+        "captions go into metadata.csv beside the pictures' folder tree, or into NAME.txt beside NAME.png",
+        "描述请写入图片文件夹最上层的 metadata.csv，或图片旁的同名 .txt",
+    ),
+    "passed_over": (
+        "{count} hidden files, hidden folders or links to folders are not entered: {names}",
+        "{count} 个隐藏文件、隐藏文件夹或指向文件夹的链接未读：{names}",
+    ),
+    "passed_over.fix": ("move what belongs to the pictures into the folder itself", "属于图片的，请移入该文件夹"),
+    "more_reasons": ("{count} more", "另有 {count} 条"),
     "bad_json": ("no JSON object", "不是 JSON 对象"),
     "bad_json.fix": (
         'write one object a line: {{"file_name": "a.png", "text": "..."}}',

@@ -19,6 +19,7 @@ def test_the_trigger_word_stands_in_front_once():
     assert with_trigger("a cat, sks, ink", "sks") == "sks, a cat, ink"
     assert with_trigger("一只猫，水墨", "sks") == "sks，一只猫，水墨"
     assert with_trigger("a sks dog", "sks") == "a sks dog"
+    assert with_trigger("a cat, sks", "sks") == "sks, a cat"
     assert with_trigger("", "sks") == "sks"
     assert with_trigger("a cat", "") == "a cat"
 
@@ -34,6 +35,12 @@ def test_shuffling_loses_no_tag_and_keeps_the_first_ones(tags, keep, seed):
     assert found[0] == "sks"
     assert found[1 : keep + 1] == tags[:keep]
     assert sorted(found[1:]) == sorted(tags)
+
+
+def test_a_phrase_with_the_trigger_word_stays_in_its_place():
+    caption = "in snow, my sks dog, night, ink"
+    assert {tags_of(shown(caption, seed, trigger="sks", shuffle=True))[1] for seed in range(50)} == {"my sks dog"}
+    assert len({shown(caption, seed, trigger="sks", shuffle=True) for seed in range(200)}) == 6
 
 
 def test_tags_come_in_many_orders():

@@ -15,6 +15,7 @@ from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.pictures.looks import findings_of, look_at
 from lora_scripts.data.pictures.reading import PictureRecord, is_picture_folder, read_pictures
 from lora_scripts.errors import DataError
+from lora_scripts.messages import text
 
 
 def noise(path: Path, seed: int = 0, size: tuple[int, int] = (320, 280)) -> Path:
@@ -66,6 +67,29 @@ def test_a_column_beside_the_two_is_no_part_of_the_caption(folder: Path) -> None
     (folder / "metadata.csv").write_text("filename,prompt,note\na.png,a red dog,mine\nb.jpg\n", encoding="utf-8")
     found, _ = captions(folder)
     assert found["a.png"] == "a red dog" and found["b.jpg"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("content", "caption"),
+    [
+        ("filename;prompt\na.png;a cat; on a mat\n", "a cat; on a mat"),
+        ("id\tfilename\tprompt\n1\ta.png\ta cat\ton a mat\n", "a cat on a mat"),
+        ("filename,prompt,rating\na.png,a cat,5,,\n", "a cat"),
+        ('filename,prompt\na.png,"a cat\non a mat"\n', "a cat on a mat"),
+        ("filename,prompt\nsub/../a.png,a cat\n", "a cat"),
+    ],
+)
+def test_no_word_of_a_caption_is_cut(content: str, caption: str, folder: Path) -> None:
+    (folder / "metadata.csv").write_text(content, encoding="utf-8")
+    assert captions(folder)[0]["a.png"] == caption
+
+
+def test_what_a_table_was_taken_for_is_said(folder: Path) -> None:
+    (folder / "metadata.csv").write_bytes("id,文件名,描述,prompt\r\n1,a.png,,一只狗\r\n".encode("gb18030"))
+    found, ledger = captions(folder)
+    (told,) = ledger.decisions
+    assert found["a.png"] == "一只狗" and told.encoding == "gb18030"
+    assert "prompt" in told.detail and "id, 描述" in told.detail
 
 
 def test_words_that_are_not_read_beside_a_table_are_told(folder: Path) -> None:
@@ -135,6 +159,11 @@ BAD_TABLES = {
     "no caption": ("metadata.jsonl", b'{"file_name": "a.png", "class": "dog"}\n'),
     "caption no text": ("metadata.jsonl", b'{"file_name": "a.png", "text": ["dog"]}\n'),
     "deep": ("metadata.jsonl", b"[" * 100_000),
+    "null": ("metadata.jsonl", b'{"file_name": "a.png", "text": null}\n'),
+    "open quote": ("metadata.csv", b'a.png,"a cat\nb.jpg,a dog\nsub/c.webp,x\n'),
+    "open quote, closed by a later one": ("metadata.csv", b'a.png,"a cat\nb.jpg,"a dog"\n'),
+    "open quote at the end": ("metadata.tsv", b'a.png\ta cat\nb.jpg\t"a dog\n'),
+    "more cells": ("metadata.csv", b"filename,prompt,rating\na.png,a cat, on a mat,5\n"),
 }
 
 
@@ -159,6 +188,41 @@ def test_whatever_a_table_holds_the_account_adds_up_or_words_say_why(folder: Pat
         assert set(found) == set(WHOLE)
 
 
+def test_files_that_nobody_reads_are_told(folder: Path) -> None:
+    unread = ("a.png.txt", "Notes.pdf", "sub/metadata.csv", "lonely.txt", "captions.csv", "sub/c.mp4")
+    for name in (*unread, ".hidden.png", "metadata.html"):
+        (folder / name).write_bytes(b"x")
+    (folder / ".thumbs").mkdir()
+    (folder / "linked").symlink_to(folder / "sub", target_is_directory=True)
+    _, ledger = captions(folder)
+    told = {f.kind: f for f in ledger.findings}
+    assert told["unread"].text.startswith(f"{len(unread)} ") and told["unread"].where == "Notes.pdf"
+    for name in (".hidden.png", ".thumbs", "linked"):
+        assert name in told["passed_over"].text
+    elsewhere = folder.parent / "other.csv"
+    elsewhere.write_text("a.png,x\n")
+    (folder / "Metadata.CSV").write_text("a.png,y\n")
+    found, ledger = captions(folder, elsewhere)
+    assert found["a.png"] == "x" and "second_table" in {f.kind for f in ledger.findings}
+    assert captions(folder)[0]["a.png"] == "y"
+
+
+def test_a_file_of_words_may_end_in_capitals(folder: Path) -> None:
+    (folder / "a.TXT").write_text("a red dog")
+    assert captions(folder)[0]["a.png"] == "a red dog"
+
+
+def test_a_jpeg_as_windows_names_it_is_read(folder: Path) -> None:
+    (folder / "b.jpg").rename(folder / "b.jfif")
+    assert set(captions(folder)[0]) == {"a.png", "b.jfif", "sub/c.webp"}
+
+
+def test_a_folder_that_is_not_there_is_not_called_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refused:
+        captions(tmp_path / "nope")
+    assert refused.value.problems[0].text == text("pictures.no_folder")
+
+
 def test_broken_pictures_and_other_kinds_are_counted_by_reason(folder: Path) -> None:
     whole = (folder / "b.jpg").read_bytes()
     for name, data in {
@@ -177,8 +241,9 @@ def test_broken_pictures_and_other_kinds_are_counted_by_reason(folder: Path) -> 
 
 def test_a_folder_of_broken_pictures_alone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"x")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as refused:
         captions(tmp_path)
+    assert refused.value.problems[0].where == "x.png"
 
 
 def test_blurred_tiny_and_like_pictures_are_told(tmp_path: Path) -> None:
@@ -198,6 +263,9 @@ def test_pictures_with_their_words_are_a_picture_folder_and_text_with_pictures_i
     assert is_picture_folder(folder)
     (folder / "metadata.csv").write_text("a.png,x\n")
     (folder / "a.txt").write_text("x")
+    assert is_picture_folder(folder)
+    for name in ("Thumbs.db", "desktop.ini", "README.txt", "LICENSE", "x.zip", "x.mp4"):
+        (folder / name).write_bytes(b"x")
     assert is_picture_folder(folder)
     (folder / "train.txt").write_text("用户：x\n律师：y\n")
     assert not is_picture_folder(folder)

@@ -7,7 +7,9 @@ import csv
 import io
 import random
 import shutil
+import struct
 import subprocess
+import zlib
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from lora_scripts.data.pictures.metadata import read_table, write_table
 from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
 from lora_scripts.data.pictures.tags import read_tags, vocabulary
 from lora_scripts.errors import DataError
+from lora_scripts.messages import text
 
 
 def saved(path: Path, mode: str = "RGB", size: tuple[int, int] = (40, 24), **options: Any) -> Path:
@@ -110,6 +113,26 @@ def test_a_turned_camera_is_turned_back(tmp_path: Path) -> None:
     assert picture.image.getpixel((15, 5)) == (0, 0, 255)
 
 
+def test_a_direction_that_cameras_do_not_have_turns_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    Image.new("RGB", (60, 30), "red").save(tmp_path / "a.png", exif=exif)
+    assert not open_picture(tmp_path / "a.png").notes
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_of_16_bits_8_are_left_and_that_is_said(colour: int, channels: int, tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + b"\xff\xff" * 32 * channels) * 32
+    head = struct.pack(">IIBBBBB", 32, 32, 16, colour, 0, 0, 0)
+    data = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.notes == (text("pictures.deep"),) and picture.image.getpixel((3, 3)) == (255, 255, 255)
+
+
 def test_of_an_animation_the_first_frame_is_taken_and_that_is_said(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue", "green")]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
@@ -176,7 +199,7 @@ def test_every_wrong_line_of_a_tags_file_is_told(tmp_path: Path) -> None:
 def test_the_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
     captions = {"a.png": "一只狗, 照片", 'b "c".png': 'say "hi"\nnext', "d/e.jpg": ""}
     write_table(tmp_path / "m.csv", captions.items())
-    assert {line.name: line.caption for line in read_table(tmp_path / "m.csv")} == captions
+    assert {line.name: line.caption for line in read_table(tmp_path / "m.csv").lines} == captions
     rows = list(csv.DictReader(io.StringIO((tmp_path / "m.csv").read_text(encoding="utf-8-sig"))))
     assert [row["filename"] for row in rows] == list(captions)
 
@@ -219,4 +242,4 @@ def test_in_a_browser_a_caption_is_edited_and_the_saved_table_is_read(tmp_path: 
     (tmp_path / "metadata.csv").write_text(words, encoding="utf-8")
     first, *_ = captions
     wanted = {**captions, first: '红色书包, "户外"'}
-    assert {line.name: line.caption for line in read_table(tmp_path / "metadata.csv")} == wanted
+    assert {line.name: line.caption for line in read_table(tmp_path / "metadata.csv").lines} == wanted

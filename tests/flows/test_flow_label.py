@@ -17,6 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 
+from lora_scripts.assemble.pictures import label as room
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "models" / "tiny-clip"
 PHOTOS = ROOT.parent / "shared" / "data" / "images_dreambooth" / "img"
@@ -234,3 +236,58 @@ def test_real_photos_get_words(tmp_path: Path) -> None:
         Image.open(PHOTOS / name).save(tmp_path / name)
     found = label(tmp_path)
     assert sorted(found) == names and all(found.values())
+
+
+def test_words_that_stand_beside_a_picture_go_into_the_table(folder: Path) -> None:
+    (folder / "a.txt").write_text("my careful caption", encoding="utf-8")
+    said = command("label", folder, "--clip-model", CLIP)
+    found = rows(folder / "metadata.csv")
+    assert found["a.png"] == "my careful caption" and "blue" in found["b.png"]
+    assert "1 captions that stood elsewhere are taken over" in said.err
+    assert "red" in label(folder, "--overwrite")["a.png"]
+
+
+def test_words_of_another_table_go_into_the_new_one(folder: Path) -> None:
+    (folder / "metadata.jsonl").write_text('{"file_name": "b.png", "text": "mine"}\n', encoding="utf-8")
+    assert label(folder)["b.png"] == "mine"
+
+
+def test_a_line_without_words_gets_some(folder: Path) -> None:
+    (folder / "metadata.csv").write_text("filename,prompt\na.png,\nb.png,mine\n", encoding="utf-8")
+    found = label(folder)
+    assert "red" in found["a.png"] and found["b.png"] == "mine"
+
+
+def test_words_that_are_no_tag_are_told_and_contradictions_refused(folder: Path) -> None:
+    said = command("label", folder, "--clip-model", CLIP, "--undesired", "dogg,red", "--replace", "catt=x")
+    assert "--undesired: not among the tags, so without effect: dogg" in said.err
+    assert "--replace: not among the tags, so without effect: catt" in said.err
+    for replaced in (["circle=a", "--replace", "circle=b"], ["circle=gone", "--undesired", "gone"]):
+        refused(command("label", folder, "--clip-model", CLIP, "--replace", *replaced), 2, "replaced")
+    table = label(folder, "--chinese", "--replace", "circle=圆盘", "--overwrite")
+    assert "圆盘" in table["a.png"]
+
+
+def test_a_tag_of_a_file_takes_the_place_of_ours_and_an_open_bracket_is_refused(folder: Path) -> None:
+    mine = folder.parent / "mine.txt"
+    mine.write_text("circle = 圈\n", encoding="utf-8")
+    assert "圈" in label(folder, "--chinese", "--tags", str(mine))["a.png"]
+    mine.write_text("[mood a photo of {}\ncalm = 平静\n", encoding="utf-8")
+    refused(command("label", folder, "--clip-model", CLIP, "--tags", mine), 3, "mine.txt:1", "bracket")
+
+
+def test_ctrl_c_keeps_what_was_labelled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some, calls = room._label_some, []
+
+    def interrupted(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return some(*given)
+
+    monkeypatch.setattr(room, "PICTURES_AT_ONCE", 1)
+    monkeypatch.setattr(room, "_label_some", interrupted)
+    refused(command("label", folder, "--clip-model", CLIP), 1, "1 of 3 pictures")
+    assert list(rows(folder / "metadata.csv")) == ["a.png"]
+    monkeypatch.setattr(room, "_label_some", some)
+    assert len(label(folder)) == 3

@@ -14,8 +14,9 @@ from torch import Tensor
 from lora_scripts.data.pictures.contact_sheet import contact_sheet
 from lora_scripts.data.pictures.metadata import Line, matched, read_table, write_table
 from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
+from lora_scripts.data.pictures.reading import TABLES, caption_of_picture
 from lora_scripts.data.pictures.tags import Tag, vocabulary
-from lora_scripts.errors import DataError, UsageError
+from lora_scripts.errors import DataError, Interrupted, UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.captioner import MOST_TOKENS, Captioner, load_captioner
 from lora_scripts.models.clip import Clip, load_clip
@@ -74,6 +75,7 @@ def label_folder(
         UsageError: ``root`` is not there, ``output`` is no CSV file, or no tag may be given and no sentence.
         DataError: No picture can be read or gets words, or a tags or metadata file cannot be read.
         ModelError: The CLIP model or the captioner cannot be used.
+        Interrupted: Ctrl-C; what was labelled until then is written.
     """
     if not root.exists():
         raise UsageError("pictures.no_folder", where=root)
@@ -83,32 +85,22 @@ def label_folder(
     if not wishes.most_tags and captioner is None:
         raise UsageError("pictures.no_words_wanted", where="--max-tags 0")
     own = clip_model / TAGS_FILE
-    tags = _tags(tags_files, own, wishes) if wishes.most_tags else []
+    tags = _tags(tags_files, own, wishes, say) if wishes.most_tags else []
     folder = root if root.is_dir() else root.parent
     paths = find_pictures(root)
     if not paths:
         raise DataError("pictures.none_there", where=root)
     known, astray = _known(output, paths, overwrite)
+    if not overwrite and output.name in TABLES and output.parent.resolve() == folder.resolve():
+        known = _taken_over(output, paths, known, say)
     if astray:
         say(text("pictures.lines_astray", count=len(astray), first=astray[0].source))
-    wanted = [name for name in paths if name not in known]
-    found: dict[str, str] = {}
+    wanted = {name: path for name, path in paths.items() if name not in known}
     told = _Told()
+    found: dict[str, str] = {}
     if wanted:
-        place, notes = resolve_device(device)
-        for note in notes:
-            say(note)
-        ranked = _Ranked(load_clip(clip_model, place), tags) if tags else None
-        sentences = load_captioner(captioner, place) if captioner else None
-        if ranked and own.is_file():
-            say(text("pictures.few_words", folder=clip_model, count=len(tags), file=own))
-        if ranked and sentences and wishes.language == "zh":
-            say(text("pictures.sentence_language"))
-        for i in range(0, len(wanted), PICTURES_AT_ONCE):
-            names = wanted[i : i + PICTURES_AT_ONCE]
-            found |= _label_some({name: paths[name] for name in names}, ranked, sentences, wishes, told, say)
-            say(text("pictures.progress", done=min(i + PICTURES_AT_ONCE, len(wanted)), count=len(wanted)))
-        told.sum_up(wishes, say)
+        ranked, sentences = _models(tags, clip_model, captioner, device, wishes, say)
+        found = _label_all(wanted, ranked, sentences, wishes, told, say)
     captions = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
     if not captions:
         key = "pictures.none_worded" if told.wordless else "pictures.none_readable"
@@ -117,6 +109,8 @@ def label_folder(
     write_table(output, [*captions.items(), *((line.name, line.caption) for line in astray)])
     sheet = output.with_suffix(".html")
     sheet.write_text(contact_sheet(folder, captions, output), encoding="utf-8")
+    if told.is_stopped:
+        raise Interrupted("pictures.label_stopped", where=output, done=len(captions), count=len(paths))
     return Labelled(captions, len(captions) - len(found), dict(told.left_out), sheet)
 
 
@@ -128,6 +122,7 @@ class _Told:
     unsure: list[str] = field(default_factory=list)
     wordless: list[str] = field(default_factory=list)
     flaws: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    is_stopped: bool = False
 
     def sum_up(self, wishes: Wishes, say: Callable[[str], None]) -> None:
         """A line for each kind of doubt."""
@@ -142,7 +137,7 @@ class _Told:
             say(text("pictures.wordless", count=len(self.wordless), first=self.wordless[0]))
 
 
-def _tags(files: Sequence[Path], own: Path, wishes: Wishes) -> list[Tag]:
+def _tags(files: Sequence[Path], own: Path, wishes: Wishes, say: Callable[[str], None]) -> list[Tag]:
     """The tags that may be given; the file ``own`` of a CLIP that knows only some words stands in place of ours.
 
     Raises:
@@ -150,6 +145,10 @@ def _tags(files: Sequence[Path], own: Path, wishes: Wishes) -> list[Tag]:
         DataError: A file cannot be read.
     """
     tags = vocabulary(files, instead=own if own.is_file() else None)
+    words = {word for tag in tags for word in (tag.english, tag.chinese)}
+    for option, named in (("--undesired", wishes.undesired), ("--replace", wishes.replaced)):
+        if unknown := [word for word in named if word not in words]:
+            say(text("pictures.no_such_tag", option=option, names=", ".join(sorted(unknown))))
     left = [tag for tag in tags if not {tag.english, tag.chinese} & wishes.undesired]
     if not left:
         raise UsageError("pictures.all_undesired", where="--undesired")
@@ -164,11 +163,24 @@ def _known(table: Path, pictures: Collection[str], overwrite: bool) -> tuple[dic
     """
     if overwrite or not table.is_file():
         return {}, []
-    lines = list(read_table(table))
+    lines = read_table(table).lines
     if others := next((line.others for line in lines if line.others), ()):
         raise DataError("pictures.more_columns", where=table, names=", ".join(others))
     found, astray = matched(lines, pictures)
-    return {name: line.caption for name, line in found.items()}, [one.line for one in astray]
+    return {name: line.caption for name, line in found.items() if line.caption}, [one.line for one in astray]
+
+
+def _taken_over(
+    table: Path, pictures: Mapping[str, Path], known: Mapping[str, str], say: Callable[[str], None]
+) -> dict[str, str]:
+    """``known`` and the captions that a new table would put out of use: of the other tables and of text files."""
+    others = [table.with_name(name) for name in TABLES if name != table.name and table.with_name(name).is_file()]
+    found = {} if table.is_file() or not others else matched(read_table(others[0]).lines, pictures)[0]
+    words = {name: caption_of_picture(name, path, found) for name, path in pictures.items() if name not in known}
+    elsewhere = {name: caption for name, (caption, source) in words.items() if source != name}
+    if elsewhere:
+        say(text("pictures.taken_over", count=len(elsewhere), path=table, first=next(iter(elsewhere))))
+    return {**known, **elsewhere}
 
 
 class _Ranked:
@@ -190,6 +202,51 @@ class _Ranked:
             at = int(probabilities.argmax())
             found.append((self.tags[places[at]], float(probabilities[at])))
         return sorted(found, key=lambda pair: -pair[1])
+
+
+def _models(
+    tags: Sequence[Tag],
+    clip_model: Path,
+    captioner: Path | None,
+    device: str,
+    wishes: Wishes,
+    say: Callable[[str], None],
+) -> tuple[_Ranked | None, Captioner | None]:
+    """What ranks the tags, and what writes a sentence; lines say what they cannot do."""
+    place, notes = resolve_device(device)
+    for note in notes:
+        say(note)
+    ranked = _Ranked(load_clip(clip_model, place), tags) if tags else None
+    sentences = load_captioner(captioner, place) if captioner else None
+    if ranked and (own := clip_model / TAGS_FILE).is_file():
+        say(text("pictures.few_words", folder=clip_model, count=len(tags), file=own))
+    if ranked and sentences and wishes.language == "zh":
+        say(text("pictures.sentence_language"))
+    return ranked, sentences
+
+
+def _label_all(
+    paths: Mapping[str, Path],
+    ranked: _Ranked | None,
+    captioner: Captioner | None,
+    wishes: Wishes,
+    told: _Told,
+    say: Callable[[str], None],
+) -> dict[str, str]:
+    """The captions of all that can be read, or of those before Ctrl-C."""
+    found: dict[str, str] = {}
+    names = list(paths)
+    try:
+        for i in range(0, len(names), PICTURES_AT_ONCE):
+            some = {name: paths[name] for name in names[i : i + PICTURES_AT_ONCE]}
+            found |= _label_some(some, ranked, captioner, wishes, told, say)
+            say(text("pictures.progress", done=i + len(some), count=len(names)))
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        told.is_stopped = True
+    told.sum_up(wishes, say)
+    return found
 
 
 def _label_some(
@@ -236,7 +293,12 @@ def caption_of(best: Sequence[tuple[Tag, float]], wishes: Wishes, sentence: str 
     Where none is sure enough the surest one is taken, since a picture without words teaches nothing.
     """
     sure = [tag for tag, probability in best if probability >= wishes.threshold] or [tag for tag, _ in best[:1]]
-    words = [tag.word(wishes.language) for tag in sure[: wishes.most_tags]]
-    words = [wishes.replaced.get(word, word) for word in words]
+    words = [_replaced(tag, wishes) for tag in sure[: wishes.most_tags]]
     comma = "，" if wishes.language == "zh" else ", "
     return comma.join(dict.fromkeys(word for word in [wishes.prefix, sentence, *words] if word))
+
+
+def _replaced(tag: Tag, wishes: Wishes) -> str:
+    """The word for a tag; a replacement may name it in either language."""
+    word = tag.word(wishes.language)
+    return next((wishes.replaced[w] for w in (word, tag.english, tag.chinese) if w in wishes.replaced), word)

@@ -13,11 +13,11 @@ from lora_scripts.data.ledger import Finding, Ledger
 from lora_scripts.data.pictures.captions import with_trigger
 from lora_scripts.data.pictures.documents import PictureDocument, fitting_findings, lay_out
 from lora_scripts.data.pictures.looks import findings_of
-from lora_scripts.data.pictures.reading import PictureRecord, read_pictures
+from lora_scripts.data.pictures.reading import PictureRecord, none_left, read_pictures
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.split import FEWEST
 from lora_scripts.errors import DataError
-from lora_scripts.messages import text
+from lora_scripts.messages import fix_for, text
 from lora_scripts.models.diffusion import check_picture_base, load_tokenizers
 
 
@@ -80,7 +80,9 @@ def picture_rows(config: Config, resolution: int, unit: int) -> PictureRows:
     records = _read(root, table, screen, ledger)
     if config.eval_data:
         known = {record.digest for record in records}
-        others = _read(Path(config.eval_data).expanduser(), None, screen, ledger)
+        own = Ledger()
+        others = _read(Path(config.eval_data).expanduser(), None, screen, own)
+        ledger.absorb(own)
         validating = [record for record in others if record.digest not in known]
         for record in others:
             if record.digest in known:
@@ -92,6 +94,10 @@ def picture_rows(config: Config, resolution: int, unit: int) -> PictureRows:
         aside = held_out(records, config.eval_ratio, config.seed)
         validating = [record for i, record in enumerate(records) if i in aside]
         trained = [record for i, record in enumerate(records) if i not in aside]
+        if config.eval_ratio and not validating:
+            key = "picture_run.no_validation"
+            said = text(key, count=len(records), least=FEWEST)
+            ledger.findings.append(Finding("warning", "no_validation", "", said, fix_for(key, least=FEWEST)))
     ledger.validation = len(validating)
     documents, held = lay_out(trained, resolution, unit), lay_out(validating, resolution, unit)
     ledger.findings += fitting_findings([*documents, *held])
@@ -122,7 +128,10 @@ def _read(root: Path, table: Path | None, screen: Screen, ledger: Ledger) -> lis
     ledger.findings += findings_of([(r.path.relative_to(root).as_posix(), r.looks) for r in records])
     by_source = {record.source: record for record in records}
     captions = (Record((Message("assistant", r.caption),), r.source) for r in records)
-    return [replace(by_source[c.source], caption=c.answer) for c in screen.records(captions, ledger)]
+    left = [replace(by_source[c.source], caption=c.answer) for c in screen.records(captions, ledger)]
+    if not left:
+        raise none_left(root, ledger)
+    return left
 
 
 def held_out(records: Sequence[PictureRecord], ratio: float, seed: int) -> set[int]:

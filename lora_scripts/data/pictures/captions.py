@@ -23,12 +23,14 @@ def tags_of(caption: str) -> list[str]:
 
 
 def with_trigger(caption: str, trigger: str) -> str:
-    """``caption`` behind the trigger word, which comes once."""
-    if not trigger or trigger in caption.split():
-        return caption
+    """``caption`` behind the trigger word, which comes once: within a phrase ("my sks dog") it stays where it is."""
     tags = tags_of(caption)
+    if not trigger or tags[:1] == [trigger]:
+        return caption
     if trigger in tags:
         return _comma(caption).join([trigger, *(tag for tag in tags if tag != trigger)])
+    if any(trigger in tag.split() for tag in tags):
+        return caption
     return f"{trigger}{_comma(caption)}{caption}" if caption else trigger
 
 
@@ -42,9 +44,10 @@ def shown_caption(caption: str, rules: CaptionRules, chance: random.Random) -> s
         return whole
     tags = tags_of(whole)
     first = rules.keep + (tags[:1] == [rules.trigger])
-    rest = tags[first:]
-    random.Random(seed).shuffle(rest)
-    return _comma(caption).join([*tags[:first], *rest])
+    loose = [i for i in range(first, len(tags)) if rules.trigger not in tags[i].split()]
+    order = random.Random(seed).sample(loose, len(loose))
+    places = dict(zip(loose, order, strict=True))
+    return _comma(caption).join(tags[places.get(i, i)] for i in range(len(tags)))
 
 
 def _comma(caption: str) -> str:

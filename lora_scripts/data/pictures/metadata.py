@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 from lora_scripts.data.pictures.opening import OTHER_KINDS, SUFFIXES
 from lora_scripts.data.reading.encodings import decode
 from lora_scripts.errors import DataError
+from lora_scripts.messages import text
 
+_END = "\0end"  # a last line of our own: where it is not reached a quote was never closed
 COLUMNS = ("filename", "prompt")
 FILE_HEADS = ("filename", "file_name", "file", "image", "path", "文件名", "文件", "图片")
 CAPTION_HEADS = ("prompt", "caption", "text", "description", "tags", "描述", "提示词", "标签", "文字")
@@ -21,12 +24,30 @@ CAPTION_HEADS = ("prompt", "caption", "text", "description", "tags", "描述", "
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a table: which picture, and what it says of it; ``others`` are columns beside these two."""
+    """A line of a table: which picture, and what it says of it.
+
+    ``taken`` are the names of these two columns, ``others`` those beside them.
+    """
 
     source: str
     name: str
     caption: str
+    taken: tuple[str, str] = COLUMNS
     others: tuple[str, ...] = ()
+
+    def columns(self) -> str:
+        """What was taken for which column, in words."""
+        named = text("pictures.columns", file=self.taken[0], caption=self.taken[1])
+        return named + (text("pictures.other_columns", names=", ".join(self.others)) if self.others else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The lines of a table, the encoding of its file, and what was taken for its columns, in words."""
+
+    lines: list[Line]
+    encoding: str
+    columns: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +59,18 @@ class Astray:
     first: str = ""
 
 
-def read_table(table: Path) -> Iterator[Line]:
-    """The lines of a CSV, TSV or JSONL table, with or without a header.
+def read_table(table: Path) -> Table:
+    """A CSV, TSV or JSONL table, with or without a header.
 
     Raises:
         DataError: It cannot be read as such, or does not say which picture and what of it.
     """
     if not table.is_file():
-        raise DataError("pictures.no_folder", where=table)
-    words = decode(table.read_bytes(), str(table)).text
-    yield from _json_lines(words, table.name) if table.suffix.lower() == ".jsonl" else _cells(words, table.name)
+        raise DataError("pictures.no_table", where=table)
+    decoded = decode(table.read_bytes(), str(table))
+    read = _json_lines if table.suffix.lower() == ".jsonl" else _cells
+    lines = list(read(decoded.text, table.name))
+    return Table(lines, decoded.encoding, lines[0].columns() if lines else "-")
 
 
 def matched(lines: Iterable[Line], pictures: Iterable[str]) -> tuple[dict[str, Line], list[Astray]]:
@@ -59,11 +82,11 @@ def matched(lines: Iterable[Line], pictures: Iterable[str]) -> tuple[dict[str, L
     for name in known:
         by_stem.setdefault(Path(name).with_suffix("").as_posix(), []).append(name)
     for line in lines:
-        name = line.name.replace("\\", "/").removeprefix("./")
+        name = posixpath.normpath(line.name.replace("\\", "/")) if line.name.rstrip("/\\") == line.name else line.name
         alike = [name] if name in known else by_stem.get(name, [])
         if Path(name).is_absolute() or ".." in Path(name).parts or re.match(r"[A-Za-z]:", name):
             astray.append(Astray(line, "line_outside"))
-        elif not name:
+        elif not line.name:
             astray.append(Astray(line, "line_unnamed"))
         elif len(alike) != 1:
             astray.append(Astray(line, "line_without_picture"))
@@ -86,13 +109,17 @@ def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 def _cells(words: str, where: str) -> Iterator[Line]:
     delimiter = max(",\t;", key=words.split("\n", 1)[0].count)
-    reader = csv.reader(io.StringIO(words), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(f"{words}\n{_END}\n"), delimiter=delimiter)
     places: tuple[int, int] | None = None
     heads: list[str] = list(COLUMNS)
     begin = 1
     try:
         for row in reader:
             first, begin = begin, reader.line_num + 1
+            if row == [_END]:
+                return
+            if any(_END in cell or _opens_a_line(cell, delimiter) for cell in row):
+                raise DataError("pictures.open_quote", where=f"{where}:{first}")
             if not any(cell.strip() for cell in row):
                 continue
             if places is None:
@@ -104,16 +131,29 @@ def _cells(words: str, where: str) -> Iterator[Line]:
                 if len(row) < 2 or Path(row[0].strip()).suffix.lower() not in (*SUFFIXES, *OTHER_KINDS):
                     raise DataError("pictures.bad_heads", where=f"{where}:{first}", heads=", ".join(row)[:120])
                 places = (0, 1)
-            if len(row) > len(heads) and delimiter == "," and places == (0, 1) and len(heads) == 2:
-                row = [row[0], ",".join(row[1:])]  # commas of tags that nobody quoted
+            while len(row) > len(heads) and not row[-1].strip():  # Excel's
+                row.pop()
+            if len(row) > len(heads):
+                if places[1] != len(heads) - 1:
+                    raise DataError("pictures.more_cells", where=f"{where}:{first}", count=len(row), heads=len(heads))
+                row[places[1] :] = [delimiter.join(row[places[1] :])]  # commas of tags that nobody quoted
             yield _line(f"{where}:{first}", [*row, *[""] * (len(heads) - len(row))], heads, places)
     except csv.Error as error:
         raise DataError("pictures.bad_table", where=f"{where}:{begin}") from error
 
 
+def _opens_a_line(cell: str, delimiter: str) -> bool:
+    """Whether a line inside of a quoted cell names a picture as lines of a table do."""
+    return any(
+        delimiter in row and Path(row.split(delimiter, 1)[0].strip(' "')).suffix.lower() in SUFFIXES
+        for row in cell.split("\n")[1:]
+    )
+
+
 def _line(source: str, row: Sequence[str], heads: Sequence[str], places: tuple[int, int]) -> Line:
+    file, caption = places
     others = tuple(head for i, head in enumerate(heads) if i not in places)
-    return Line(source, row[places[0]].strip(), row[places[1]].strip(), others)
+    return Line(source, row[file].strip(), row[caption].strip(), (heads[file], heads[caption]), others)
 
 
 def _places(heads: list[str]) -> tuple[int, int] | None:
@@ -135,6 +175,8 @@ def _json_lines(words: str, where: str) -> Iterator[Line]:
             raise DataError("pictures.bad_json", where=source)
         heads, values = [str(head).lower() for head in told], list(told.values())
         places = _places(heads)
-        if places is None or not all(isinstance(values[at], str) for at in places):
+        if places is None:
             raise DataError("pictures.bad_heads", where=source, heads=", ".join(heads)[:120])
+        if strange := [heads[at] for at in places if not isinstance(values[at], str)]:
+            raise DataError("pictures.no_words", where=source, name=strange[0])
         yield _line(source, values, heads, places)

@@ -16,12 +16,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lora_scripts.messages import text
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-OTHER_KINDS = (".svg", ".gif", ".tif", ".tiff", ".heic", ".avif", ".ico", ".psd")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp")
+OTHER_KINDS = (
+    ".svg", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".ico", ".psd", ".jp2", ".jxl", ".apng", ".dib", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".tga", ".eps", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
+)  # fmt: skip
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 SECOND_BEHIND = "MPO"  # JPEG of some phones, with a second picture behind the first
 MOST_PIXELS = 100_000_000
 SHORTEST_SIDE = 16
+TURNED = range(2, 9)  # values of EXIF's Orientation that are not upright
 # Pillow's warnings say less than we do; told once, since `catch_warnings` is not for threads
 warnings.filterwarnings("ignore", module=r"PIL\..*")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -48,6 +52,17 @@ def files_below(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def passed_over(root: Path) -> list[str]:
+    """Hidden pictures, hidden folders and links to folders below ``root``, by name: none of them is entered."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        hidden = [n for n in names if n.startswith(".") and Path(n).suffix.lower() in (*SUFFIXES, *OTHER_KINDS)]
+        closed = [n for n in folders if n.startswith(".") or Path(folder, n).is_symlink()]
+        found += [Path(folder, name).relative_to(root).as_posix() for name in sorted(hidden + closed)]
+        folders[:] = [name for name in folders if name not in closed]
+    return found
 
 
 def find_pictures(root: Path) -> dict[str, Path]:
@@ -92,8 +107,10 @@ def _upright(opened: Image.Image) -> Picture:
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format != SECOND_BEHIND:
         notes.append(text("pictures.first_frame", count=frames))
+    if ";16" in str(getattr(opened, "tile", "")) or opened.mode.startswith(("I", "F")):
+        notes.append(text("pictures.deep"))
     opened.load()
-    if opened.getexif().get(0x0112, 1) != 1:
+    if opened.getexif().get(0x0112) in TURNED:
         notes.append(text("pictures.turned"))
     return Picture(_rgb(ImageOps.exif_transpose(opened), notes), tuple(notes))
 
@@ -101,7 +118,6 @@ def _upright(opened: Image.Image) -> Picture:
 def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     """In 8 bits RGB; a transparent ground becomes white."""
     if image.mode.startswith(("I", "F")):
-        notes.append(text("pictures.deep"))
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     if "A" in image.getbands() or "transparency" in image.info:
         alpha = image.convert("RGBA")

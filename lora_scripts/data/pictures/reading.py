@@ -17,19 +17,22 @@ from lora_scripts.data.ledger import Decision, Finding, Ledger
 from lora_scripts.data.pictures.looks import Looks, look_at
 from lora_scripts.data.pictures.metadata import Line, matched, read_table
 from lora_scripts.data.pictures.opening import (
-    OTHER_KINDS,
     SUFFIXES,
     Unreadable,
     files_below,
     find_pictures,
     open_picture,
+    passed_over,
 )
 from lora_scripts.data.reading.encodings import decode
-from lora_scripts.errors import DataError
+from lora_scripts.data.reading.formats import FORMATS
+from lora_scripts.errors import DataError, Problem, problem
 from lora_scripts.messages import fix_for, text
 
-SIDECARS = (".txt", ".caption")
+SIDECARS = (".txt", ".caption", ".TXT", ".CAPTION")
+MOST_REASONS = 20
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
+NO_DATA = re.compile(r"(readme|licen[cs]e)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,9 @@ def is_picture_folder(root: Path) -> bool:
     """Whether a folder holds pictures and nothing to read but their captions."""
     files = list(files_below(root)) if root.is_dir() else []
     pictures = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
-    others = [path for path in files if path.suffix.lower() not in (*SUFFIXES, *OTHER_KINDS, ".html")]
+    texts = [path for path in files if path.suffix.lower() in FORMATS and not NO_DATA.match(path.name)]
     return bool(pictures) and all(
-        path.name in TABLES or (path.suffix.lower() in SIDECARS and path.with_suffix("") in pictures) for path in others
+        path.name.lower() in TABLES or (path.suffix in SIDECARS and path.with_suffix("") in pictures) for path in texts
     )
 
 
@@ -57,11 +60,16 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
     """The pictures below ``root`` with their captions; ``table`` is read in place of one that lies in the folder.
 
     Raises:
-        DataError: The table is none, or no picture is left.
+        DataError: There is no such folder, the table is none, or no picture is left, with the reason of each.
     """
-    tables = [table] if table else [root / name for name in TABLES if (root / name).is_file()]
+    if not root.is_dir():
+        raise DataError("pictures.no_folder", where=root)
+    lying = {path.name.lower(): path for path in root.iterdir() if path.name.lower() in TABLES and path.is_file()}
+    tables = [lying[name] for name in TABLES if name in lying]
+    tables = [table, *(t for t in tables if t.resolve() != table.resolve())] if table else tables
     paths = find_pictures(root)
     said = _said(tables, paths, ledger)
+    _tell_unread(root, paths, tables, ledger)
     records = []
     unnamed = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:  # Pillow decodes outside Python's lock
@@ -73,7 +81,7 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
             notes, digest, looks = seen
             for note in notes:
                 ledger.findings.append(Finding("info", "picture_changed", name, note))
-            caption, source = _caption(name, path, said)
+            caption, source = caption_of_picture(name, path, said)
             unnamed += [name] if source == name else []
             ledger.kept += 1
             records.append(PictureRecord(path, caption, source, digest, looks))
@@ -83,8 +91,29 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
             Finding("warning", "caption_from_name", unnamed[0], text(key, count=len(unnamed)), fix_for(key))
         )
     if not records:
-        raise DataError("pictures.none_left", where=root, count=ledger.read)
+        raise none_left(root, ledger)
     return records
+
+
+def none_left(root: Path, ledger: Ledger) -> DataError:
+    """That no picture is left, with the first reasons why."""
+    each = [Problem(entry.note or text(f"data.reason.{entry.reason}"), entry.source) for entry in ledger.left_out]
+    more = len(each) - MOST_REASONS
+    rest = [Problem(text("pictures.more_reasons", count=more))] if more > 0 else []
+    return DataError([*each[:MOST_REASONS], *rest, problem("pictures.none_left", str(root), count=ledger.read)])
+
+
+def _tell_unread(root: Path, paths: Mapping[str, Path], tables: list[Path], ledger: Ledger) -> None:
+    """Say which files are neither pictures nor words about one, and what was not entered."""
+    read = {*paths.values(), *tables, *(path.with_suffix(s) for path in paths.values() for s in SIDECARS)}
+    unread = [path for path in files_below(root) if path not in read and path.suffix.lower() != ".html"]
+    for key, found in (
+        ("unread", [path.relative_to(root).as_posix() for path in unread]),
+        ("passed_over", passed_over(root)),
+    ):
+        if found:
+            said = text(f"pictures.{key}", count=len(found), names=", ".join(found[:3]))
+            ledger.findings.append(Finding("warning", key, found[0], said, fix_for(f"pictures.{key}")))
 
 
 def _seen(path: Path) -> tuple[tuple[str, ...], str, Looks] | Unreadable:
@@ -100,15 +129,15 @@ def _said(tables: list[Path], paths: Mapping[str, Path], ledger: Ledger) -> dict
     """The line of each picture in the first of the tables; what else there is goes into the ledger."""
     if not tables:
         return {}
-    lines = list(read_table(tables[0]))
-    detail = text("pictures.lines", count=len(lines))
-    ledger.decisions.append(Decision(tables[0].name, "-", "table", detail))
+    table = read_table(tables[0])
+    detail = f"{text('pictures.lines', count=len(table.lines))}, {table.columns}"
+    ledger.decisions.append(Decision(tables[0].name, table.encoding, "table", detail))
     for other in tables[1:]:
         key = "pictures.second_table"
         ledger.findings.append(
             Finding("warning", "second_table", other.name, text(key, read=tables[0].name), fix_for(key))
         )
-    found, astray = matched(lines, paths)
+    found, astray = matched(table.lines, paths)
     for one in astray:
         ledger.read += 1
         ledger.leave_out(
@@ -125,7 +154,7 @@ def _beside(path: Path) -> Path | None:
     return next((path.with_suffix(s) for s in SIDECARS if path.with_suffix(s).is_file()), None)
 
 
-def _caption(name: str, path: Path, said: Mapping[str, Line]) -> tuple[str, str]:
+def caption_of_picture(name: str, path: Path, said: Mapping[str, Line]) -> tuple[str, str]:
     """The caption and where it stands; the file's own name where nobody says one."""
     if name in said and said[name].caption:
         return " ".join(said[name].caption.split()), said[name].source

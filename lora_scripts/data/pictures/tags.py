@@ -1,7 +1,7 @@
 """The words that a CLIP model ranks for a picture, in English and Chinese, by kind.
 
 A vocabulary is a text file (``tags.txt`` beside this one is ours): a line in brackets begins a kind and says how CLIP
-is asked, then a tag a line, ``english = 中文``. A second file adds to the kinds of the first.
+is asked, then a tag a line, ``english = 中文``. A second file adds to the kinds of the first; its tags win.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ def read_tags(text: str, where: str) -> list[Tag]:
                 problems.append(problem("pictures.bad_question", f"{where}:{number}", question=question))
                 question = "{}"
             continue
+        if line.startswith("["):
+            problems.append(problem("pictures.open_bracket", f"{where}:{number}"))
+            continue
         english, _, chinese = (part.strip() for part in line.partition("="))
         if not english:
             problems.append(problem("pictures.empty_tag", f"{where}:{number}"))
@@ -62,7 +65,7 @@ def read_tags(text: str, where: str) -> list[Tag]:
 
 
 def vocabulary(paths: Iterable[Path] = (), *, instead: Path | None = None) -> list[Tag]:
-    """Our tags, or those of the file ``instead``, and those of ``paths`` after them.
+    """Our tags, or those of the file ``instead``, and those of ``paths`` after them or in place of their like.
 
     Raises:
         DataError: A file cannot be read as tags, or there is no tag at all.
@@ -70,7 +73,7 @@ def vocabulary(paths: Iterable[Path] = (), *, instead: Path | None = None) -> li
     own = (files(__package__) / "tags.txt").read_text(encoding="utf-8")
     tags = read_tags(own, "tags.txt") if instead is None else _of_file(instead)
     for path in paths:
-        tags += [tag for tag in _of_file(path) if tag.english not in {t.english for t in tags}]
+        tags = list(({tag.english: tag for tag in tags} | {tag.english: tag for tag in _of_file(path)}).values())
     return tags
 
 
