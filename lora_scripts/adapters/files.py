@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,17 @@ def find_weights(path: str | os.PathLike[str]) -> Path:
     raise ModelError(key, where=place)
 
 
+def refuse_pictures(weights: Path) -> None:
+    """Tell a picture adapter before anything else is found wrong with it; a file that cannot be read passes.
+
+    Raises:
+        ModelError: It is one.
+    """
+    with suppress(OSError, ValueError, SafetensorError), safe_open(weights, "pt") as file:
+        if any(name.startswith(OF_PICTURES) for name in file.keys()):  # noqa: SIM118
+            raise ModelError("adapters.of_pictures", where=weights)
+
+
 def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and tensors of an adapter, checked: finite, whole, of ranks that its config names.
 
@@ -141,11 +153,10 @@ def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             tensors that do not fit together.
     """
     weights = find_weights(path)
+    refuse_pictures(weights)
     try:
         with safe_open(weights, "pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY, "")
-            if any(name.startswith(OF_PICTURES) for name in file.keys()):  # noqa: SIM118
-                raise ModelError("adapters.of_pictures", where=weights)
         beside = weights.parent / CONFIG_FILE
         config = json.loads(beside.read_text(encoding="utf-8") if beside.exists() else header)
         tensors = load_file(weights)

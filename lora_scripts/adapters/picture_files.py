@@ -176,6 +176,8 @@ def _find(place: Path) -> Path:
     files = sorted(place.glob("*.safetensors"))
     if len(files) == 1:
         return files[0]
+    if files:
+        raise ModelError("picture_adapters.several", where=place, names=", ".join(file.name for file in files[:5]))
     pickled = place.suffix in (".bin", ".pt", ".pth", ".ckpt") or any(place.glob("*.bin"))
     raise ModelError("picture_adapters.pickle" if pickled else "picture_adapters.none_here", where=place)
 
@@ -212,6 +214,9 @@ def _from_diffusers(
     """diffusers' layout with settings or without, of PEFT's names or the two older sets of names."""
     found: dict[str, Tensor] = {}
     alphas: dict[str, float] = {}
+    if tensors and all(key.startswith(_BEFORE_PEFT) for key in tensors):
+        one_part = file.parent.name in PARTS
+        raise ModelError("picture_adapters.one_part" if one_part else "picture_adapters.of_texts", where=file)
     for key in sorted(tensors):
         if kind := next((kind for mark, kind in _OTHER_KINDS.items() if mark in key), None):
             raise ModelError("picture_adapters.other_kind", where=file, kind=kind)

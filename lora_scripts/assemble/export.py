@@ -84,6 +84,8 @@ def export_run(
     """
     path, _ = weighed(str(run))
     draws = is_picture_adapter(path)
+    if not draws and layout in PICTURE_LAYOUTS and layout not in LAYOUTS:
+        find_weights(run)
     options = _options(layout, draws, dtype=dtype, adapter_only=adapter_only, adapter=also)
     options.pop("adapter", None)
     folder = (path if path.is_dir() else path.parent) if draws else find_weights(run).parent
@@ -129,9 +131,13 @@ def _options(layout: str, draws: bool, **given: Any) -> dict[str, Any]:
     taken = {name: value for name, value in given.items() if value}
     for name in taken:
         if name not in (("adapter",) if draws else OPTIONS.get(layout, ())):
-            raise UsageError("export.no_effect", option=f"--{name.replace('_', '-')}", layout=layout)
+            if name == "adapter":
+                raise UsageError("export.adapter_of_texts", where="--adapter")
+            named = ", ".join(other for other, takes in OPTIONS.items() if other in known and name in takes) or "-"
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError("export.no_effect", option=option, layout=layout, names=named)
     if layout == "gguf" and len(taken) == 2:
-        raise UsageError("export.no_effect", option="--dtype", layout="gguf --adapter-only")
+        raise UsageError("export.no_effect", option="--dtype", layout="gguf --adapter-only", names="gguf")
     return taken
 
 

@@ -6,9 +6,11 @@ import atexit
 import gc
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from lora_scripts.cli import adapters, audit, bases, exporting, pictures, rows, serving, training
@@ -18,6 +20,7 @@ from lora_scripts.messages import text
 from lora_scripts.models.passing_thread import is_passing
 
 __all__ = ["app", "main", "run_command"]
+_INTERRUPTS: list[int] = []
 TYPER_INTERRUPTED = 130  # its exit code at Ctrl-C; here a stopped run is a failed one
 REGISTERED = (training, rows, pictures, serving, exporting, adapters, audit, bases)  # their import names the verbs
 
@@ -43,12 +46,21 @@ def _guarded(call: Callable[[], Any]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if not error.filename and not error.errno:
+    except Exception as error:
+        if _INTERRUPTS:  # libraries make other errors of a Ctrl-C amid their import
+            print(text("cli.interrupted"), file=sys.stderr)
+        elif isinstance(error, OSError) and (error.filename or error.errno):
+            print(text("cli.system", where=error.filename or "", reason=error.strerror or error), file=sys.stderr)
+        else:
             raise
-        print(text("cli.system", where=error.filename or "", reason=error.strerror or error), file=sys.stderr)
         return 1
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Python's own answer to Ctrl-C, noted."""
+    _INTERRUPTS.append(number)
+    raise KeyboardInterrupt
 
 
 def run_command(arguments: list[str] | None = None) -> int:
@@ -71,6 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     Python's own end looks through all objects twice, a second after a run, and ends a thread that still computes by
     unwinding it, which aborts where it is in C++.
     """
+    signal.signal(signal.SIGINT, _interrupt)
     code = run_command(arguments)
     if is_passing():  # a run that was refused or interrupted while it loaded or hashed
         sys.stdout.flush()

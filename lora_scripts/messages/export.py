@@ -6,8 +6,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Write a run in the layout of another program, verified against the adapter.",
         "把训练结果写成其他程序的格式，并与适配器核对。",
     ),
-    "run": ("the output folder of a run, or a PEFT folder", "训练输出文件夹，或 PEFT 文件夹"),
-    "to": ("merged, peft, gguf, ollama or vllm", "merged、peft、gguf、ollama 或 vllm"),
+    "run": (
+        "the output folder of a run, or a PEFT folder; of pictures a .safetensors file too, DIR[:WEIGHT]",
+        "训练输出文件夹，或 PEFT 文件夹；图像适配器还可以是 .safetensors 文件，DIR[:WEIGHT]",
+    ),
+    "to": (
+        "of texts merged, peft, gguf, ollama or vllm; of pictures diffusers, kohya, peft or merged",
+        "文本：merged、peft、gguf、ollama 或 vllm；图像：diffusers、kohya、peft 或 merged",
+    ),
     "output": ("the folder to make (default: RUN/export/LAYOUT)", "要生成的文件夹（默认：RUN/export/格式名）"),
     "overwrite": ("replace an earlier export", "覆盖先前的导出"),
     "dtype": ("numbers of a GGUF file: f16, f32 or q8_0", "GGUF 文件的数值类型：f16、f32 或 q8_0"),
@@ -40,7 +46,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "--to merged 在各处都一样",
     ),
     "no_effect": ("{option} has no effect with --to {layout}", "{option} 对 --to {layout} 不起作用"),
-    "no_effect.fix": ("leave it out, or take --to gguf or --to ollama", "请去掉它，或改用 --to gguf、--to ollama"),
+    "no_effect.fix": ("leave it out; layouts that take it: {names}", "请去掉它；接受它的格式：{names}"),
+    "adapter_of_texts": (
+        "it joins picture adapters, and this run trained a text model",
+        "此选项用于合并图像适配器，而这次训练的是文本模型",
+    ),
+    "adapter_of_texts.fix": (
+        "join text adapters first: lora-scripts adapters combine, then export the result",
+        "文本适配器请先用 lora-scripts adapters combine 合并，再导出",
+    ),
     "unknown_dtype": ("{dtype} is not a number type of GGUF files here", "这里的 GGUF 文件没有 {dtype} 这种数值类型"),
     "unknown_dtype.fix": ("take one of: {names}", "请选用：{names}"),
     "exists": ("there is something here already", "这里已有内容"),

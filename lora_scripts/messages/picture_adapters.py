@@ -52,6 +52,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     "two_alphas.fix": ("save the adapter anew with the tool that made it", "请用生成它的工具重新保存适配器"),
     "alpha": ("alpha of {names} is not one finite number", "{names} 的 alpha 不是一个有限的数"),
     "alpha.fix": ("save the adapter anew with the tool that made it", "请用生成它的工具重新保存适配器"),
+    "of_texts": (
+        "this is the adapter of a text model, which draws nothing",
+        "这是文本模型的适配器，不能用于绘图",
+    ),
+    "of_texts.fix": (
+        "talk with it: lora-scripts chat; serve it: lora-scripts serve",
+        "对话请用 lora-scripts chat；服务请用 lora-scripts serve",
+    ),
+    "one_part": ("this is one part of a picture adapter", "这只是图像适配器的一个部分"),
+    "one_part.fix": ("name the folder above it, which holds all parts", "请指定上一级文件夹，其中有全部部分"),
+    "several": (
+        "there are several files, and it is not said which: {names}",
+        "这里有多个文件，未指明是哪一个：{names}",
+    ),
+    "several.fix": ("name one of the files", "请指定其中一个文件"),
     "stray": ("tensors that belong to no layer of an adapter: {names}", "以下张量不属于适配器的任何层：{names}"),
     "stray.fix": (
         "supported: LoRA, rsLoRA and DoRA of SD 1.x and SDXL in the layouts of diffusers, kohya and peft",

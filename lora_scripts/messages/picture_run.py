@@ -3,6 +3,14 @@
 TEXTS: dict[str, tuple[str, str]] = {
     "idle_negative": ("with --guidance 1 it has no effect", "--guidance 1 时不起作用"),
     "idle_negative.fix": ("leave it out, or let --guidance be more than 1", "请去掉它，或让 --guidance 大于 1"),
+    "not_finite": (
+        "what is drawn holds values that are no finite numbers, so there is no picture to keep",
+        "画出的数值中有非有限的数，没有可保存的图片",
+    ),
+    "not_finite.fix": (
+        "is a weight far from 1? Or did the training diverge: train anew with a lower learning_rate",
+        "请检查权重是否远离 1；训练若已发散，请降低 learning_rate 重新训练",
+    ),
     "no_validation": (
         "none of {count} pictures is set aside for validation, so eval_steps and early_stopping_patience do nothing",
         "{count} 张图片中没有留作验证的，因此 eval_steps 和 early_stopping_patience 不起作用",

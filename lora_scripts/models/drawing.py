@@ -16,6 +16,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 from torch import nn
 
+from lora_scripts.errors import TrainError
 from lora_scripts.models.diffusion import PictureBase, pipeline_of
 from lora_scripts.models.out_of_memory import in_batches
 from lora_scripts.models.prompts import Words
@@ -42,7 +43,7 @@ def draw(
     eval mode for it.
 
     Raises:
-        TrainError: One picture alone does not fit.
+        TrainError: One picture alone does not fit, or a picture is of values that are not finite.
     """
     pipeline = pipeline_of(base, parts)
     width, height = strokes.size or (base.resolution, base.resolution)
@@ -66,6 +67,8 @@ def draw(
             output_type="latent",
         ).images
         pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+        if not torch.isfinite(pixels).all():
+            raise TrainError("picture_run.not_finite")
         found: list[Image.Image] = pipeline.image_processor.postprocess(pixels, output_type="pil")
         return found
 

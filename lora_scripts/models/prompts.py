@@ -48,7 +48,7 @@ def cut_captions(tokenizers: Mapping[str, Any], captions: Sequence[str]) -> list
     room = tokenizer.model_max_length - 2
     found = []
     for caption in dict.fromkeys(captions):
-        ids = tokenizer(caption, add_special_tokens=False).input_ids
+        ids = tokenizer(caption, add_special_tokens=False, verbose=False).input_ids
         if len(ids) > room:
             found.append((caption, str(tokenizer.decode(ids[room:])).strip()))
     return found

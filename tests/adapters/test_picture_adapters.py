@@ -401,7 +401,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "LoHa": (saved({"unet.conv_in.hada_w1_a": torch.ones(2, 2)}), "LoHa"),
     "LoKr": (saved({"unet.conv_in.lokr_w1": torch.ones(2, 2)}), "LoKr"),
     "an adapter of a language model": (
-        saved({"base_model.model.model.layers.0.q_proj.lora_A.weight": torch.ones(2, 2)}), "base_model",
+        saved({"base_model.model.model.layers.0.q_proj.lora_A.weight": torch.ones(2, 2)}), "text model",
     ),
 }  # fmt: skip
 

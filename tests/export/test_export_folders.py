@@ -86,10 +86,9 @@ def test_what_stands_there_is_replaced_only_if_asked_and_only_if_it_is_an_export
 @pytest.mark.parametrize(
     ("layout", "options", "said"),
     [
-        ("kohya", {}, "picture adapters"),
-        ("diffusers", {}, "picture adapters"),
         ("onnx", {}, "onnx is not a layout"),
         ("merged", {"dtype": "f16"}, "--dtype has no effect with --to merged"),
+        ("gguf", {"also": ["other"]}, "joins picture adapters"),
         ("vllm", {"adapter_only": True}, "--adapter-only has no effect"),
         ("gguf", {"adapter_only": True, "dtype": "f16"}, "--dtype has no effect"),
     ],
@@ -100,6 +99,16 @@ def test_wrong_use_is_named_before_anything_is_read(
     with pytest.raises(UsageError, match=said) as error:
         export_run(tmp_path / "nothing", layout, **options)
     assert error.value.problems[0].fix
+
+
+@pytest.mark.parametrize("layout", ["kohya", "diffusers"])
+def test_a_layout_of_pictures_is_refused_for_texts_and_a_wrong_path_called_so(
+    layout: str, adapter_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="picture adapters"):
+        export_run(adapter_of(), layout)
+    with pytest.raises(ModelError, match="there is no adapter"):
+        export_run(tmp_path / "nothing", layout)
 
 
 def test_an_adapter_that_names_no_base_asks_for_one(adapter_of: Callable[..., Path]) -> None:

@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "caption_dropout": 0.2, "sample_prompts": ["a red circle"],
 }  # fmt: skip
 Make = Callable[..., Path]
+TINY_ZH = Path(__file__).parents[2] / "models" / "tiny-zh"
 
 
 @pytest.fixture(scope="module")
@@ -335,10 +336,33 @@ def test_what_is_generated_carries_the_label_and_how_it_was_made(trained, tmp_pa
     (["--prompt", "x", "--adapter", "OUT", "--width", "63"], 2, "63 pixels"),
     (["--prompt", "x", "--adapter", "OUT", "--height", "2"], 2, "2 pixels"),
     (["--prompt", "x", "--base-model", "OUT"], 2, "no model_index.json"),
+    (["--prompt", "", "--prompt", "x", "--adapter", "OUT"], 2, "nothing to draw"),
+    (["--prompt", "x", "--adapter", "OUT", "--negative", "y", "--guidance", "1"], 2, "has no effect"),
+    (["--prompt", "x", "--adapter", "TEXT"], 2, "adapter of a text model"),
+    (["--prompt", "sks", "--adapter", "OUT:1e30", "--steps", "2"], 1, "no finite numbers"),
 ])  # fmt: skip
-def test_what_cannot_be_drawn_is_told(studio, trained, tmp_path, words, code, said):
-    place = {"OUT": str(trained), "XL": str(studio / "sdxl"), "OUT:much": f"{trained}:much"}
+def test_what_cannot_be_drawn_is_told(studio, trained, finished, tmp_path, words, code, said):
+    place = {"OUT": str(trained), "XL": str(studio / "sdxl"), "TEXT": str(finished[0])}
+    place |= {f"OUT:{weight}": f"{trained}:{weight}" for weight in ("much", "1e30")}
     refused(command("generate", *[place.get(w, w) for w in words], "--output", tmp_path), code, said)
+
+
+def test_a_checkpoint_is_drawn_with_by_what_its_run_knows(trained, tmp_path):
+    checkpoint = tmp_path / "unfinished" / "checkpoint-4"
+    shutil.copytree(trained / "checkpoint-4", checkpoint)
+    shutil.copy(trained / "run.yaml", checkpoint.parent)
+    for path in (trained / "checkpoint-4", checkpoint):
+        done = command("generate", "--adapter", path, "--prompt", "x", "--steps", 1, "--output", tmp_path / "drawn")
+        assert done.code == 0 and "does not hold “sks”" in done.err, done.words
+
+
+def test_an_export_of_peft_folders_knows_its_base_and_a_part_is_no_adapter(trained, tmp_path):
+    peft = tmp_path / "peft"
+    assert command("export", trained, "--to", "peft", "--output", peft).code == 0
+    done = command("export", peft, "--to", "kohya", "--output", tmp_path / "kohya")
+    assert done.code == 0, done.words
+    words = ["--prompt", "sks", "--output", tmp_path / "drawn"]
+    refused(command("generate", "--adapter", peft / "unet", *words), 2, "one part of a picture adapter")
 
 
 def test_doubts_are_told_before_drawing(studio, trained, tmp_path):
@@ -358,6 +382,7 @@ def test_doubts_are_told_before_drawing(studio, trained, tmp_path):
     ({"quantization": "nf4"}, 2, "is for texts"),
     ({"eval_data": "PICTURES", "train_data_dir": "COPY"}, 3, "every validation picture"),
     ({"prior_images": "nowhere"}, 3, "nowhere"),
+    ({"metadata_path": "PICTURES"}, 3, "no file of that name"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_is_told(config, studio, changed, code, said):
     shutil.copytree(studio / "pictures", "copy")
@@ -365,10 +390,34 @@ def test_what_cannot_be_trained_is_told(config, studio, changed, code, said):
     refused(command("train", config(**{k: place.get(v, v) for k, v in changed.items()})), code, said)
 
 
+def test_captions_that_all_hold_personal_data_are_refused_with_the_lines(config, studio):
+    shutil.copytree(studio / "pictures", "copy")
+    write_table(Path("copy/metadata.csv"), [(f"{i:02d}.png", f"ring 1381234567{i % 10}") for i in range(12)])
+    refused(command("train", config(train_data_dir="copy", desensitize="drop")), 3, "metadata.csv:2", "phone")
+
+
+def test_what_is_not_validated_and_not_seen_of_a_sample_is_told(config, studio):
+    shutil.copytree(studio / "pictures", "copy")
+    for file in sorted(Path("copy").glob("*.png"))[5:]:
+        file.unlink()
+    write_table(Path("copy/metadata.csv"), [(f"{i:02d}.png", "a ring") for i in range(5)])
+    keys = {"train_data_dir": "copy", "sample_prompts": ["sks, a red circle " * 20]}
+    done = command("train", config(**keys), "--dry-run")
+    assert done.code == 0, done.words
+    assert "none of 5 pictures is set aside" in done.words
+    assert "sample_prompts" in done.words and "does not see its end" in done.words
+
+
 def test_text_commands_say_that_they_are_for_texts(config, trained):
-    for words in (["eval", trained], ["sweep", config()], ["chat", "--adapter", trained, "--prompt", "x"]):
+    for words in (["eval", trained], ["sweep", config()]):
         said: Said = command(*words)
         assert said.code == 2, said.words
+    for words in (
+        ["chat", "--adapter", trained, "--prompt", "x"],
+        ["chat", "--adapter", trained, "--base-model", TINY_ZH, "--prompt", "x"],
+        ["serve", "--base-model", TINY_ZH, "--adapter", f"a={trained}", "--port", 0],
+    ):
+        refused(command(*words), 2, "answers no questions")
     assert "answers no questions" in command("adapters", "shrink", trained, "x").err
     assert "layout of text models" in command("export", trained, "--to", "gguf").err
 

@@ -13,10 +13,12 @@ from uuid import uuid4
 
 import torch
 
+from lora_scripts.adapters.files import CONFIG_FILE
 from lora_scripts.adapters.picture_files import read_picture_adapter
-from lora_scripts.adapters.pictures import PictureAdapter, apply_pictures
+from lora_scripts.adapters.pictures import PARTS, PictureAdapter, apply_pictures
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import weighed
+from lora_scripts.config import load_config
 from lora_scripts.data.pictures.aigc_label import MARK, AigcLabel, save_labelled
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
@@ -30,7 +32,9 @@ from lora_scripts.models.diffusion import (
 )
 from lora_scripts.models.drawing import AT_ONCE, Strokes, draw
 from lora_scripts.models.prompts import cut_captions, encode_captions
-from lora_scripts.models.text import resolve_device, resolve_precision
+from lora_scripts.models.text import read_json, resolve_device, resolve_precision
+from lora_scripts.training.checkpoint import MANIFEST
+from lora_scripts.training.run_dir import RUN
 
 PRODUCER = "lora-scripts"
 
@@ -119,7 +123,23 @@ def chosen_adapter(word: str) -> Chosen:
         ModelError: There is none.
     """
     path, weight = weighed(word)
-    return Chosen(path, weight, read_picture_adapter(path), provenance_of(path))
+    return Chosen(path, weight, read_picture_adapter(path), _record_of(path))
+
+
+def _record_of(path: Path) -> dict[str, Any]:
+    """What is known of an adapter: by its run, where it is a checkpoint of one, or by PEFT's own config."""
+    if found := provenance_of(path):
+        return found
+    run = path.parent
+    if (path / MANIFEST).is_file() and (run / RUN).is_file():
+        known = provenance_of(run)
+        config = known.get("config") or load_config(run / RUN).config.model_dump()
+        return {"base": known.get("base", {"path": config["base_model"]}), "config": config}
+    for part in PARTS:
+        if (path / part / CONFIG_FILE).is_file():
+            named = read_json(path / part / CONFIG_FILE).get("base_model_name_or_path")
+            return {"base": {"path": named}} if named else {}
+    return {}
 
 
 def picture_base_of(chosen: Sequence[Chosen], named: str | None) -> PictureBase:
@@ -144,8 +164,9 @@ def doubts(chosen: Sequence[Chosen], base: PictureBase, prompts: Sequence[str]) 
         if trained_on and trained_on != now:
             found.append(text("picture_run.other_base", adapter=one.path, base=base.path))
         trigger = one.record.get("config", {}).get("trigger_word")
-        if trigger and (without := [prompt for prompt in prompts if trigger not in prompt]):
-            found.append(text("picture_run.no_trigger", adapter=one.path, trigger=trigger, prompt=without[0][:60]))
+        for prompt in prompts if trigger else ():
+            if trigger not in prompt:
+                found.append(text("picture_run.no_trigger", adapter=one.path, trigger=trigger, prompt=prompt[:60]))
     return found
 
 

@@ -196,6 +196,9 @@ def _note_cut_captions(
     for caption, unseen in cut_captions(tokenizers, list(own)):
         said = text("picture_run.caption_cut", unseen=unseen[:60])
         ledger.findings.append(Finding("warning", "caption_cut", own[caption].source, said))
+    for prompt, unseen in cut_captions(tokenizers, config.sample_prompts):
+        said = text("picture_run.prompt_cut", prompt=prompt[:40], unseen=unseen[:60])
+        ledger.findings.append(Finding("warning", "prompt_cut", "sample_prompts", said))
 
 
 def build(config: Config, inputs: PictureInputs, say: Callable[[str], None]) -> PictureParts:

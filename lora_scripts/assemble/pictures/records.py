@@ -63,7 +63,7 @@ def preview_pictures(config: Config, count: int) -> Iterator[tuple[str, list[tup
     for document in rows_for(config).training[:count]:
         caption = document.caption if document.prior else with_trigger(document.caption, trigger)
         width, height = document.bucket
-        length = len(tokenizer(caption).input_ids)
+        length = len(tokenizer(caption, verbose=False).input_ids)
         yield f"{document.source} → {width}×{height}", [(caption, True)], length, tokenizer.model_max_length
 
 
