@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from lora_scripts.adapters.files import CONFIG_FILE, HEADER_KEY, LINKED_FILE, WEIGHTS_FILE, find_weights, read_adapter
 from lora_scripts.adapters.picture_files import is_picture_adapter, read_picture_adapter, weights_file
+from lora_scripts.adapters.pictures import PARTS
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import inspect_adapter, method_of, size_words
 from lora_scripts.assemble.pictures.papers import inspect_pictures, picture_method, ranks_of, verify_pictures
@@ -22,7 +23,7 @@ from lora_scripts.training.checkpoint import PREFIX, sha256_of
 from lora_scripts.training.run_dir import PROOF
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, LINKED_FILE, "adapter_model.bin")
-"""Any of these in a folder makes it an adapter's, or what is left of one."""
+"""Any of these in a folder makes it an adapter's; other files are those of picture adapters by their content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,26 @@ def list_adapters(root: Path) -> tuple[list[Found], int]:
         raise UsageError("combine.no_folder", where=root)
     found, checkpoints = [], 0
     for folder in _folders(root):
-        if not any((folder / name).is_file() for name in FILES):
-            continue
-        if folder != root and folder.name.startswith(PREFIX):
+        if not _holds_one(folder):
+            files = [file for file in sorted(folder.glob("*.safetensors")) if is_picture_adapter(file)]
+            found += [_look(file, file.relative_to(root).as_posix()) for file in files]
+        elif folder != root and folder.name.startswith(PREFIX):
             checkpoints += 1
         else:
             found.append(_look(folder, folder.relative_to(root).as_posix() if folder != root else folder.name))
     return found, checkpoints
 
 
+def _holds_one(folder: Path) -> bool:
+    """Whether a folder is an adapter's, or what is left of one; the parts of a picture adapter are folders in it."""
+    return any((folder / name).is_file() for name in (*FILES, *(f"{part}/{CONFIG_FILE}" for part in PARTS)))
+
+
 def _folders(root: Path) -> Iterator[Path]:
     yield root
     for path in sorted(root.iterdir()):
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        is_part = path.name in PARTS and (path / CONFIG_FILE).is_file()
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and not is_part:
             yield from _folders(path)
 
 

@@ -68,6 +68,7 @@ def run_command(arguments: list[str] | None = None) -> int:
     gc.set_threshold(700, 10, 1000)  # a start is imports, and looking through all they made frees nothing
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft)\b")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advises packages that nothing here needs
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch: large blocks on page borders fragment the heap less
     verb = (arguments or sys.argv[1:])[:1]

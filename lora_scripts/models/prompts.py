@@ -50,5 +50,5 @@ def cut_captions(tokenizers: Mapping[str, Any], captions: Sequence[str]) -> list
     for caption in dict.fromkeys(captions):
         ids = tokenizer(caption, add_special_tokens=False, verbose=False).input_ids
         if len(ids) > room:
-            found.append((caption, str(tokenizer.decode(ids[room:])).strip()))
+            found.append((caption, str(tokenizer.decode(ids[room:])).strip("\ufffd ")))
     return found

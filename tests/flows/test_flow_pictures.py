@@ -341,8 +341,10 @@ def test_what_is_generated_carries_the_label_and_how_it_was_made(trained, tmp_pa
     (["--prompt", "x", "--adapter", "TEXT"], 2, "adapter of a text model"),
     (["--prompt", "sks", "--adapter", "OUT:1e30", "--steps", "2"], 1, "no finite numbers"),
 ])  # fmt: skip
-def test_what_cannot_be_drawn_is_told(studio, trained, finished, tmp_path, words, code, said):
-    place = {"OUT": str(trained), "XL": str(studio / "sdxl"), "TEXT": str(finished[0])}
+def test_what_cannot_be_drawn_is_told(studio, trained, tmp_path, words, code, said):
+    of_texts = tmp_path / "adapter_model.safetensors"
+    save_file({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(2, 2)}, of_texts)
+    place = {"OUT": str(trained), "XL": str(studio / "sdxl"), "TEXT": str(tmp_path)}
     place |= {f"OUT:{weight}": f"{trained}:{weight}" for weight in ("much", "1e30")}
     refused(command("generate", *[place.get(w, w) for w in words], "--output", tmp_path), code, said)
 
@@ -361,6 +363,8 @@ def test_an_export_of_peft_folders_knows_its_base_and_a_part_is_no_adapter(train
     assert command("export", trained, "--to", "peft", "--output", peft).code == 0
     done = command("export", peft, "--to", "kohya", "--output", tmp_path / "kohya")
     assert done.code == 0, done.words
+    listed = command("adapters", "list", tmp_path).out.splitlines()
+    assert [line.split(":")[0] for line in listed if "pictures" in line] == ["kohya/peft.safetensors", "peft"]
     words = ["--prompt", "sks", "--output", tmp_path / "drawn"]
     refused(command("generate", "--adapter", peft / "unet", *words), 2, "one part of a picture adapter")
 

@@ -39,7 +39,7 @@ def test_a_thread_that_computes_when_the_command_is_refused_or_interrupted_does_
         ("KeyboardInterrupt", 1, "stopped"),
         ("UsageError('serve.logprobs_guarded')", 2, "guard"),
     ):
-        for _ in range(3):
+        for _ in range(2):
             done = ended(COMPUTING.format(failure=failure))
             assert done.returncode == code, done.stderr
             assert words in done.stderr.splitlines()[0] and "terminate" not in done.stderr
