@@ -29,7 +29,7 @@ def with_trigger(caption: str, trigger: str) -> str:
         return caption
     if trigger in tags:
         return _comma(caption).join([trigger, *(tag for tag in tags if tag != trigger)])
-    if any(trigger in tag.split() for tag in tags):
+    if any(_holds(tag, trigger) for tag in tags):
         return caption
     return f"{trigger}{_comma(caption)}{caption}" if caption else trigger
 
@@ -44,10 +44,15 @@ def shown_caption(caption: str, rules: CaptionRules, chance: random.Random) -> s
         return whole
     tags = tags_of(whole)
     first = rules.keep + (tags[:1] == [rules.trigger])
-    loose = [i for i in range(first, len(tags)) if rules.trigger not in tags[i].split()]
+    loose = [i for i in range(first, len(tags)) if not _holds(tags[i], rules.trigger)]
     order = random.Random(seed).sample(loose, len(loose))
     places = dict(zip(loose, order, strict=True))
     return _comma(caption).join(tags[places.get(i, i)] for i in range(len(tags)))
+
+
+def _holds(tag: str, trigger: str) -> bool:
+    """Whether a phrase holds the trigger word; Chinese is not parted by spaces."""
+    return bool(trigger) and (f" {trigger} " in f" {tag} " or (not trigger.isascii() and trigger in tag))
 
 
 def _comma(caption: str) -> str:

@@ -56,7 +56,7 @@ def bucket_counts(documents: Iterable[PictureDocument]) -> dict[str, int]:
 
 def fitting_findings(documents: Sequence[PictureDocument]) -> list[Finding]:
     """What fitting does to pictures: how much is cut off, and which are enlarged."""
-    found: list[Finding] = []
+    found = []
     lost = [(fit(d.size, d.bucket).lost, d) for d in documents]
     mean = sum(share for share, _ in lost) / len(lost)
     sizes, most = {d.bucket for d in documents}, max(share for share, _ in lost)
