@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,11 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 LINKED_FILE = "pytorch_lora_weights.safetensors"
 HEADER_KEY = "adapter_config"
 LARGEST_RANK = 4096
-OF_PICTURES = ("unet.", "text_encoder.", "text_encoder_2.", "lora_unet_", "lora_te")
+OF_PICTURES = (
+    "unet.", "text_encoder.", "text_encoder_2.", "lora_unet_", "lora_te", "base_model.model.down_blocks.",
+    "base_model.model.mid_block.", "base_model.model.up_blocks.", "base_model.model.text_model.",
+    "base_model.model.encoder.layers.",
+)  # fmt: skip
 """What names of tensors begin with in adapters of Stable Diffusion models, which are read by ``picture_files``."""
 
 _TENSOR_NAME = re.compile(
@@ -132,17 +135,6 @@ def find_weights(path: str | os.PathLike[str]) -> Path:
     raise ModelError(key, where=place)
 
 
-def refuse_pictures(weights: Path) -> None:
-    """Tell a picture adapter before anything else is found wrong with it; a file that cannot be read passes.
-
-    Raises:
-        ModelError: It is one.
-    """
-    with suppress(OSError, ValueError, SafetensorError), safe_open(weights, "pt") as file:
-        if any(name.startswith(OF_PICTURES) for name in file.keys()):  # noqa: SIM118
-            raise ModelError("adapters.of_pictures", where=weights)
-
-
 def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Config and tensors of an adapter, checked: finite, whole, of ranks that its config names.
 
@@ -153,10 +145,11 @@ def read_adapter(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             tensors that do not fit together.
     """
     weights = find_weights(path)
-    refuse_pictures(weights)
     try:
         with safe_open(weights, "pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY, "")
+            if any(name.startswith(OF_PICTURES) for name in file.keys()):  # noqa: SIM118
+                raise ModelError("adapters.of_pictures", where=weights)
         beside = weights.parent / CONFIG_FILE
         config = json.loads(beside.read_text(encoding="utf-8") if beside.exists() else header)
         tensors = load_file(weights)

@@ -173,6 +173,8 @@ def _find(place: Path) -> Path:
         return place
     if (place / WEIGHTS_FILE).is_file():
         return place / WEIGHTS_FILE
+    if (place / PEFT_WEIGHTS_FILE).is_file():
+        return place / PEFT_WEIGHTS_FILE
     files = sorted(place.glob("*.safetensors"))
     if len(files) == 1:
         return files[0]

@@ -86,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     signal.signal(signal.SIGINT, _interrupt)
     code = run_command(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said
     if is_passing():  # a run that was refused or interrupted while it loaded or hashed
         sys.stdout.flush()
         sys.stderr.flush()

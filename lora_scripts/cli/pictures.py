@@ -34,6 +34,7 @@ def label(
     device: Annotated[str, typer.Option(help=text("cli.device"))] = "auto",
 ) -> None:
     from lora_scripts.assemble.pictures.label import Wishes, label_folder
+    from lora_scripts.data.pictures.reading import tables_in
     from lora_scripts.data.report_page import reason_words
 
     pairs = [word.partition("=") for word in replace or []]
@@ -41,11 +42,14 @@ def label(
         raise UsageError("pictures.bad_replacement", where="--replace", word=wrong)
     never = frozenset(word.strip() for word in (undesired or "").split(",") if word.strip())
     olds = [old.strip() for old, _, _ in pairs]
-    if twice := next((o for o, p in zip(olds, pairs, strict=True) if olds.count(o) > 1 or p[2].strip() in never), None):
+    if twice := next(
+        (o for o, p in zip(olds, pairs, strict=True) if olds.count(o) > 1 or {o, p[2].strip()} & never), None
+    ):
         raise UsageError("pictures.replaced_twice", where="--replace", word=twice)
     if idle := _given(context, FOR_TAGS) if captioner and not most_tags else []:
         raise UsageError("pictures.idle_options", where=", ".join(idle))
-    table = output or (folder if folder.is_dir() else folder.parent) / "metadata.csv"
+    place = folder if folder.is_dir() else folder.parent
+    table = output or next((t for t in tables_in(place) if t.suffix.lower() == ".csv"), place / "metadata.csv")
     done = label_folder(
         folder,
         table,

@@ -27,9 +27,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "write the kind and how CLIP is asked: [subject] a photo of {{}}",
         "请写明类别和询问方式：[subject] a photo of {{}}",
     ),
+    "dropped_lines": (
+        "{count} lines belong to no picture, or to one that has a line; --overwrite leaves them out: {first}",
+        "{count} 行不对应任何图片，或其图片已有一行，--overwrite 不再保留：{first}",
+    ),
+    "label_stopped_anew": (
+        "stopped after {done} of {count} pictures; the others keep the words that they had",
+        "已停止：{count} 张图片中已重新标注 {done} 张，其余保留原有文字",
+    ),
+    "label_stopped_anew.fix": ("the same command labels all anew", "再次运行同一命令会全部重新标注"),
     "replaced_twice": (
-        "“{word}” is replaced twice, or by a word of --undesired",
-        "“{word}” 被替换两次，或换成了 --undesired 中的词",
+        "“{word}” is replaced twice, or it or its new word stands in --undesired",
+        "“{word}” 被替换两次，或它及其新词在 --undesired 中",
     ),
     "replaced_twice.fix": ("leave one of them", "请只保留一个"),
     "no_such_tag": (

@@ -23,6 +23,8 @@ def test_the_trigger_word_stands_in_front_once():
     assert with_trigger("a cat in ink style, night", "ink style") == "a cat in ink style, night"
     assert with_trigger("水墨风的猫，夜", "水墨风") == "水墨风的猫，夜"
     assert with_trigger("asks why", "sks") == "sks, asks why"
+    assert with_trigger("a dog, “sks”.", "sks") == "a dog, “sks”."
+    assert with_trigger("sks, sks, dog", "sks") == "sks, dog"
     assert with_trigger("", "sks") == "sks"
     assert with_trigger("a cat", "") == "a cat"
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from lora_scripts.assemble.pictures.records import held_out
+from lora_scripts.assemble.pictures.records import held_out, picture_rows
 from lora_scripts.assemble.text.survey import check_paths
+from lora_scripts.config import Config
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.pictures.looks import findings_of, look_at
 from lora_scripts.data.pictures.reading import PictureRecord, is_picture_folder, read_pictures
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text
+
+TINY_SD = Path(__file__).parents[2] / "models" / "tiny-sd"
 
 
 def noise(path: Path, seed: int = 0, size: tuple[int, int] = (320, 280)) -> Path:
@@ -77,6 +82,14 @@ def test_a_column_beside_the_two_is_no_part_of_the_caption(folder: Path) -> None
         ("filename,prompt,rating\na.png,a cat,5,,\n", "a cat"),
         ('filename,prompt\na.png,"a cat\non a mat"\n', "a cat on a mat"),
         ("filename,prompt\nsub/../a.png,a cat\n", "a cat"),
+        ('a.png,"compare:\nb.png, which is red"\n', "compare: b.png, which is red"),
+        ('a.png,"Hello" on a sign, red\n', '"Hello" on a sign, red'),
+        ('a.png,a 5" nail\n', 'a 5" nail'),
+        ('a.png,"a ""cat"" here"\n', 'a "cat" here'),
+        ("\na.png;x, y, z\n", "x, y, z"),
+        ("a.png\tx, y, z\n", "x, y, z"),
+        ('"a.png","x; y; z"\n', "x; y; z"),
+        ("filename,prompt,,\na.png,a cat\n", "a cat"),
     ],
 )
 def test_no_word_of_a_caption_is_cut(content: str, caption: str, folder: Path) -> None:
@@ -162,6 +175,9 @@ BAD_TABLES = {
     "null": ("metadata.jsonl", b'{"file_name": "a.png", "text": null}\n'),
     "open quote": ("metadata.csv", b'a.png,"a cat\nb.jpg,a dog\nsub/c.webp,x\n'),
     "open quote, closed by a later one": ("metadata.csv", b'a.png,"a cat\nb.jpg,"a dog"\n'),
+    "open quote, names without suffix": ("metadata.csv", b'filename,prompt\na,"red\nb,blue\nsub/c,"green"\n'),
+    "open quote, name in the second place": ("metadata.csv", b'id,filename,prompt\n0,a,"red\n1,b,"x"\n'),
+    "open quote, name at the end": ("metadata.csv", b'prompt,filename\n"red,a.png\n"green",b.jpg\n'),
     "open quote at the end": ("metadata.tsv", b'a.png\ta cat\nb.jpg\t"a dog\n'),
     "more cells": ("metadata.csv", b"filename,prompt,rating\na.png,a cat, on a mat,5\n"),
 }
@@ -205,6 +221,50 @@ def test_files_that_nobody_reads_are_told(folder: Path) -> None:
     found, ledger = captions(folder, elsewhere)
     assert found["a.png"] == "x" and "second_table" in {f.kind for f in ledger.findings}
     assert captions(folder)[0]["a.png"] == "y"
+
+
+def test_the_table_in_use_and_papers_of_a_folder_are_no_unread_files(folder: Path) -> None:
+    (folder / "caps.csv").write_text("a.png,x\n")
+    for name in ("README.md", "LICENSE.txt", "Thumbs.db", "a.caption"):
+        (folder / name).write_text("words")
+    _, ledger = captions(folder, folder / "sub" / ".." / "caps.csv")
+    assert "unread" not in {f.kind for f in ledger.findings}
+
+
+def test_of_two_files_beside_a_picture_the_one_with_words_is_read_and_the_other_told(folder: Path) -> None:
+    (folder / "a.txt").write_text(" \n")
+    (folder / "a.caption").write_text("a red dog")
+    (folder / "b.txt").write_text("one")
+    (folder / "b.caption").write_text("two")
+    found, ledger = captions(folder)
+    assert (found["a.png"], found["b.jpg"]) == ("a red dog", "one")
+    (told,) = [f for f in ledger.findings if f.kind == "unread"]
+    assert "b.caption" in told.text
+
+
+def test_pictures_that_share_a_file_of_words_are_both_there(folder: Path) -> None:
+    noise(folder / "a.jpg", 77)
+    (folder / "a.txt").write_text("a red dog")
+    keys = {
+        "task_type": "image-generation",
+        "base_model": str(TINY_SD),
+        "train_data_dir": str(folder),
+        "output_dir": "x",
+    }
+    rows = picture_rows(Config(**keys), 64, 8)
+    assert {d.path.name for d in rows.training} == {"a.png", "a.jpg", "b.jpg", "c.webp"}
+
+
+def test_a_folder_that_may_not_be_entered_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = os.walk
+
+    def closed(root: Path, onerror: Any = None, **more: Any) -> Any:
+        onerror(PermissionError(13, "Permission denied", str(root / "sub")))
+        return walk(root, **more)
+
+    monkeypatch.setattr(os, "walk", closed)
+    with pytest.raises(PermissionError):
+        captions(folder)
 
 
 def test_a_file_of_words_may_end_in_capitals(folder: Path) -> None:

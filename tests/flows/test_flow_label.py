@@ -291,3 +291,33 @@ def test_ctrl_c_keeps_what_was_labelled(folder: Path, monkeypatch: pytest.Monkey
     assert list(rows(folder / "metadata.csv")) == ["a.png"]
     monkeypatch.setattr(room, "_label_some", some)
     assert len(label(folder)) == 3
+    table = folder / "metadata.csv"
+    table.write_text("a.png,mine\nb.png,mine\nmore/c.jpg,mine\n", encoding="utf-8")
+    calls.clear()
+    monkeypatch.setattr(room, "_label_some", interrupted)
+    refused(command("label", folder, "--clip-model", CLIP, "--overwrite"), 1, "1 of 3 pictures", "anew")
+    kept = rows(table)
+    assert "red" in kept["a.png"] and kept["b.png"] == kept["more/c.jpg"] == "mine"
+
+
+def test_a_single_picture_leaves_the_lines_of_the_others(folder: Path) -> None:
+    table = folder / "metadata.csv"
+    table.write_text("a.png,mine\nb.png,mine\ngone.png,mine\n", encoding="utf-8")
+    said = command("label", folder / "b.png", "--clip-model", CLIP, "--overwrite")
+    assert "1 lines belong to no picture" in said.err and "--overwrite leaves them out" in said.err
+    kept = rows(table)
+    assert kept["a.png"] == "mine" and "blue" in kept["b.png"] and set(kept) == {"a.png", "b.png"}
+    assert (folder / "metadata.html").read_text(encoding="utf-8").count("<figure>") == 2
+
+
+def test_words_of_every_other_table_are_taken_over_wherever_the_new_one_lies(folder: Path) -> None:
+    (folder / "Metadata.CSV").write_text("a.png,one\n", encoding="utf-8")
+    (folder / "metadata.tsv").write_text("b.png\ttwo\na.png\tlater\n", encoding="utf-8")
+    (folder / "more" / "c.txt").write_text("three", encoding="utf-8")
+    elsewhere = folder.parent / "mine.csv"
+    assert command("label", folder, "--clip-model", CLIP, "--output", elsewhere).code == 0
+    assert rows(elsewhere) == {"a.png": "one", "b.png": "two", "more/c.jpg": "three"}
+    assert command("label", folder, "--clip-model", CLIP).code == 0
+    assert rows(folder / "Metadata.CSV")["b.png"] == "two" and not (folder / "metadata.csv").exists()
+    (folder / "Metadata.CSV").rename(folder / "captions.csv")
+    assert command("check", folder).code == 0

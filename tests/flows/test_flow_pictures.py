@@ -344,6 +344,7 @@ def test_what_is_generated_carries_the_label_and_how_it_was_made(trained, tmp_pa
 def test_what_cannot_be_drawn_is_told(studio, trained, tmp_path, words, code, said):
     of_texts = tmp_path / "adapter_model.safetensors"
     save_file({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": torch.ones(2, 2)}, of_texts)
+    save_file({"step": torch.ones(2)}, tmp_path / "optimizer.safetensors")
     place = {"OUT": str(trained), "XL": str(studio / "sdxl"), "TEXT": str(tmp_path)}
     place |= {f"OUT:{weight}": f"{trained}:{weight}" for weight in ("much", "1e30")}
     refused(command("generate", *[place.get(w, w) for w in words], "--output", tmp_path), code, said)
@@ -367,6 +368,10 @@ def test_an_export_of_peft_folders_knows_its_base_and_a_part_is_no_adapter(train
     assert [line.split(":")[0] for line in listed if "pictures" in line] == ["kohya/peft.safetensors", "peft"]
     words = ["--prompt", "sks", "--output", tmp_path / "drawn"]
     refused(command("generate", "--adapter", peft / "unet", *words), 2, "one part of a picture adapter")
+    for folder in (peft, peft / "unet", tmp_path / "kohya"):
+        said = command("chat", "--adapter", folder, "--base-model", TINY_ZH, "--prompt", "x")
+        refused(said, 2, "answers no questions")
+    refused(command("adapters", "verify", peft / "unet"), 2, "one part of a picture adapter")
 
 
 def test_doubts_are_told_before_drawing(studio, trained, tmp_path):

@@ -20,6 +20,7 @@ from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import weighed
 from lora_scripts.config import load_config
 from lora_scripts.data.pictures.aigc_label import MARK, AigcLabel, save_labelled
+from lora_scripts.data.pictures.captions import holds_trigger
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.diffusion import (
@@ -165,7 +166,7 @@ def doubts(chosen: Sequence[Chosen], base: PictureBase, prompts: Sequence[str]) 
             found.append(text("picture_run.other_base", adapter=one.path, base=base.path))
         trigger = one.record.get("config", {}).get("trigger_word")
         for prompt in prompts if trigger else ():
-            if trigger not in prompt:
+            if not holds_trigger(prompt, trigger):
                 found.append(text("picture_run.no_trigger", adapter=one.path, trigger=trigger, prompt=prompt[:60]))
     return found
 

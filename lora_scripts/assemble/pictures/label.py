@@ -14,7 +14,7 @@ from torch import Tensor
 from lora_scripts.data.pictures.contact_sheet import contact_sheet
 from lora_scripts.data.pictures.metadata import Line, matched, read_table, write_table
 from lora_scripts.data.pictures.opening import Unreadable, find_pictures, open_picture
-from lora_scripts.data.pictures.reading import TABLES, caption_of_picture
+from lora_scripts.data.pictures.reading import caption_of_picture, tables_in
 from lora_scripts.data.pictures.tags import Tag, vocabulary
 from lora_scripts.errors import DataError, Interrupted, UsageError
 from lora_scripts.messages import text
@@ -87,30 +87,30 @@ def label_folder(
     own = clip_model / TAGS_FILE
     tags = _tags(tags_files, own, wishes, say) if wishes.most_tags else []
     folder = root if root.is_dir() else root.parent
-    paths = find_pictures(root)
-    if not paths:
+    asked = find_pictures(root)
+    if not asked:
         raise DataError("pictures.none_there", where=root)
-    known, astray = _known(output, paths, overwrite)
-    if not overwrite and output.name in TABLES and output.parent.resolve() == folder.resolve():
-        known = _taken_over(output, paths, known, say)
-    if astray:
-        say(text("pictures.lines_astray", count=len(astray), first=astray[0].source))
-    wanted = {name: path for name, path in paths.items() if name not in known}
+    paths = find_pictures(folder)
+    known, astray = _known(output, paths, overwrite, say)
+    if not overwrite:
+        known = _taken_over(output, tables_in(folder), paths, known, say)
+    wanted = {name: path for name, path in asked.items() if overwrite or name not in known}
     told = _Told()
     found: dict[str, str] = {}
     if wanted:
         ranked, sentences = _models(tags, clip_model, captioner, device, wishes, say)
         found = _label_all(wanted, ranked, sentences, wishes, told, say)
-    captions = {name: known.get(name, found.get(name, "")) for name in paths if name in known or name in found}
-    if not captions:
+    captions = {name: words for name in paths if (words := found.get(name) or known.get(name))}
+    if not captions or (overwrite and not found):
         key = "pictures.none_worded" if told.wordless else "pictures.none_readable"
-        raise DataError(key, where=root, count=len(paths))
+        raise DataError(key, where=root, count=len(asked))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_table(output, [*captions.items(), *((line.name, line.caption) for line in astray)])
     sheet = output.with_suffix(".html")
     sheet.write_text(contact_sheet(folder, captions, output), encoding="utf-8")
     if told.is_stopped:
-        raise Interrupted("pictures.label_stopped", where=output, done=len(captions), count=len(paths))
+        key, done = ("pictures.label_stopped_anew", found) if overwrite else ("pictures.label_stopped", captions)
+        raise Interrupted(key, where=output, done=len(done), count=len(paths))
     return Labelled(captions, len(captions) - len(found), dict(told.left_out), sheet)
 
 
@@ -155,28 +155,47 @@ def _tags(files: Sequence[Path], own: Path, wishes: Wishes, say: Callable[[str],
     return left
 
 
-def _known(table: Path, pictures: Collection[str], overwrite: bool) -> tuple[dict[str, str], list[Line]]:
+def _known(
+    table: Path, pictures: Collection[str], overwrite: bool, say: Callable[[str], None]
+) -> tuple[dict[str, str], list[Line]]:
     """The captions that stand in the table, and its lines that no picture gets: both are the user's work and stay.
+
+    With ``overwrite`` captions stay where no new one comes, and those lines do not; nor does a table's failing matter.
 
     Raises:
         DataError: It cannot be read, or has columns that would be lost when it is written again.
     """
-    if overwrite or not table.is_file():
+    if not table.is_file():
         return {}, []
-    lines = read_table(table).lines
-    if others := next((line.others for line in lines if line.others), ()):
+    try:
+        lines = read_table(table).lines
+    except DataError:
+        if not overwrite:
+            raise
+        return {}, []
+    if not overwrite and (others := next((line.others for line in lines if line.others), ())):
         raise DataError("pictures.more_columns", where=table, names=", ".join(others))
     found, astray = matched(lines, pictures)
-    return {name: line.caption for name, line in found.items() if line.caption}, [one.line for one in astray]
+    if astray:
+        key = "pictures.dropped_lines" if overwrite else "pictures.lines_astray"
+        say(text(key, count=len(astray), first=astray[0].line.source))
+    kept = [] if overwrite else [one.line for one in astray]
+    return {name: line.caption for name, line in found.items() if line.caption}, kept
 
 
 def _taken_over(
-    table: Path, pictures: Mapping[str, Path], known: Mapping[str, str], say: Callable[[str], None]
+    table: Path,
+    tables: Sequence[Path],
+    pictures: Mapping[str, Path],
+    known: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> dict[str, str]:
-    """``known`` and the captions that a new table would put out of use: of the other tables and of text files."""
-    others = [table.with_name(name) for name in TABLES if name != table.name and table.with_name(name).is_file()]
-    found = {} if table.is_file() or not others else matched(read_table(others[0]).lines, pictures)[0]
-    words = {name: caption_of_picture(name, path, found) for name, path in pictures.items() if name not in known}
+    """``known`` and the captions that the table would put out of use: of the folder's other tables and text files."""
+    lines: dict[str, Line] = {}
+    for other in tables:
+        if not table.exists() or not other.samefile(table):
+            lines = matched(read_table(other).lines, pictures)[0] | lines
+    words = {name: caption_of_picture(name, path, lines) for name, path in pictures.items() if name not in known}
     elsewhere = {name: caption for name, (caption, source) in words.items() if source != name}
     if elsewhere:
         say(text("pictures.taken_over", count=len(elsewhere), path=table, first=next(iter(elsewhere))))

@@ -40,6 +40,7 @@ def check_pictures(root: Path) -> Ledger:
     ledger = Ledger()
     records = _read(root, None, Screen(), ledger)
     ledger.validation = len(held_out(records, keys["eval_ratio"].default, keys["seed"].default))
+    ledger.findings += [] if ledger.validation else [_no_validation(records)]
     ledger.check_sum()
     return ledger
 
@@ -95,15 +96,18 @@ def picture_rows(config: Config, resolution: int, unit: int) -> PictureRows:
         validating = [record for i, record in enumerate(records) if i in aside]
         trained = [record for i, record in enumerate(records) if i not in aside]
         if config.eval_ratio and not validating:
-            key = "picture_run.no_validation"
-            said = text(key, count=len(records), least=FEWEST)
-            ledger.findings.append(Finding("warning", "no_validation", "", said, fix_for(key, least=FEWEST)))
+            ledger.findings.append(_no_validation(records))
     ledger.validation = len(validating)
     documents, held = lay_out(trained, resolution, unit), lay_out(validating, resolution, unit)
     ledger.findings += fitting_findings([*documents, *held])
     shown = documents * config.repeats + _prior(config, len(documents) * config.repeats, resolution, unit, ledger)
     ledger.check_sum()
     return PictureRows(shown, held, ledger)
+
+
+def _no_validation(records: Sequence[PictureRecord]) -> Finding:
+    key = "picture_run.no_validation"
+    return Finding("warning", "no_validation", "", text(key, count=len(records)), fix_for(key, least=FEWEST))
 
 
 def _prior(config: Config, most: int, resolution: int, unit: int, ledger: Ledger) -> list[PictureDocument]:
@@ -126,9 +130,11 @@ def _read(root: Path, table: Path | None, screen: Screen, ledger: Ledger) -> lis
     """The pictures below ``root``, their captions without personal data."""
     records = read_pictures(root, ledger, table)
     ledger.findings += findings_of([(r.path.relative_to(root).as_posix(), r.looks) for r in records])
-    by_source = {record.source: record for record in records}
+    by_source: dict[str, list[PictureRecord]] = {}
+    for record in records:  # a.png and a.jpg share a.txt
+        by_source.setdefault(record.source, []).append(record)
     captions = (Record((Message("assistant", r.caption),), r.source) for r in records)
-    left = [replace(by_source[c.source], caption=c.answer) for c in screen.records(captions, ledger)]
+    left = [replace(by_source[c.source].pop(0), caption=c.answer) for c in screen.records(captions, ledger)]
     if not left:
         raise none_left(root, ledger)
     return left

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lora_scripts.adapters.files import find_weights, read_adapter, refuse_pictures
+from lora_scripts.adapters.files import find_weights, read_adapter
+from lora_scripts.adapters.picture_files import is_picture_adapter
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import weighed
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
@@ -152,7 +153,8 @@ def open_chat(
     """
     wanted = [weighed(word) for word in adapters]
     for path, _ in wanted:
-        refuse_pictures(find_weights(path))
+        if is_picture_adapter(path):
+            raise ModelError("adapters.of_pictures", where=path)
     first = find_weights(wanted[0][0]).parent
     record = provenance_of(first)
     named = base_model or record.get("base", {}).get("path") or read_adapter(first)[0]["base_model_name_or_path"]

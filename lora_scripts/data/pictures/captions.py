@@ -25,11 +25,11 @@ def tags_of(caption: str) -> list[str]:
 def with_trigger(caption: str, trigger: str) -> str:
     """``caption`` behind the trigger word, which comes once: within a phrase ("my sks dog") it stays where it is."""
     tags = tags_of(caption)
-    if not trigger or tags[:1] == [trigger]:
+    if not trigger or (tags[:1] == [trigger] and tags.count(trigger) == 1):
         return caption
     if trigger in tags:
         return _comma(caption).join([trigger, *(tag for tag in tags if tag != trigger)])
-    if any(_holds(tag, trigger) for tag in tags):
+    if holds_trigger(caption, trigger):
         return caption
     return f"{trigger}{_comma(caption)}{caption}" if caption else trigger
 
@@ -44,15 +44,17 @@ def shown_caption(caption: str, rules: CaptionRules, chance: random.Random) -> s
         return whole
     tags = tags_of(whole)
     first = rules.keep + (tags[:1] == [rules.trigger])
-    loose = [i for i in range(first, len(tags)) if not _holds(tags[i], rules.trigger)]
+    loose = [i for i in range(first, len(tags)) if not holds_trigger(tags[i], rules.trigger)]
     order = random.Random(seed).sample(loose, len(loose))
     places = dict(zip(loose, order, strict=True))
     return _comma(caption).join(tags[places.get(i, i)] for i in range(len(tags)))
 
 
-def _holds(tag: str, trigger: str) -> bool:
-    """Whether a phrase holds the trigger word; Chinese is not parted by spaces."""
-    return bool(trigger) and (f" {trigger} " in f" {tag} " or (not trigger.isascii() and trigger in tag))
+def holds_trigger(words: str, trigger: str) -> bool:
+    """Whether the trigger word stands in a text as a word of its own; Chinese is not parted into words."""
+    if not trigger.isascii():
+        return trigger in words
+    return bool(trigger) and re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", words, re.ASCII) is not None
 
 
 def _comma(caption: str) -> str:

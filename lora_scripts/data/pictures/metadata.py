@@ -108,8 +108,9 @@ def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def _cells(words: str, where: str) -> Iterator[Line]:
-    delimiter = max(",\t;", key=words.split("\n", 1)[0].count)
-    reader = csv.reader(io.StringIO(f"{words}\n{_END}\n"), delimiter=delimiter)
+    delimiter = _delimiter(words, where)
+    raw = [*words.split("\n"), _END]
+    reader = csv.reader(io.StringIO("\n".join(raw) + "\n"), delimiter=delimiter)
     places: tuple[int, int] | None = None
     heads: list[str] = list(COLUMNS)
     begin = 1
@@ -118,9 +119,10 @@ def _cells(words: str, where: str) -> Iterator[Line]:
             first, begin = begin, reader.line_num + 1
             if row == [_END]:
                 return
-            if any(_END in cell or _opens_a_line(cell, delimiter) for cell in row):
-                raise DataError("pictures.open_quote", where=f"{where}:{first}")
-            if not any(cell.strip() for cell in row):
+            row = _as_written(row, raw[first - 1 : reader.line_num], delimiter, f"{where}:{first}")
+            while row and not row[-1].strip():  # Excel's
+                row.pop()
+            if not row:
                 continue
             if places is None:
                 told = [cell.strip().lower() for cell in row]
@@ -131,8 +133,6 @@ def _cells(words: str, where: str) -> Iterator[Line]:
                 if len(row) < 2 or Path(row[0].strip()).suffix.lower() not in (*SUFFIXES, *OTHER_KINDS):
                     raise DataError("pictures.bad_heads", where=f"{where}:{first}", heads=", ".join(row)[:120])
                 places = (0, 1)
-            while len(row) > len(heads) and not row[-1].strip():  # Excel's
-                row.pop()
             if len(row) > len(heads):
                 if places[1] != len(heads) - 1:
                     raise DataError("pictures.more_cells", where=f"{where}:{first}", count=len(row), heads=len(heads))
@@ -142,17 +142,36 @@ def _cells(words: str, where: str) -> Iterator[Line]:
         raise DataError("pictures.bad_table", where=f"{where}:{begin}") from error
 
 
-def _opens_a_line(cell: str, delimiter: str) -> bool:
-    """Whether a line inside of a quoted cell names a picture as lines of a table do."""
-    return any(
-        delimiter in row and Path(row.split(delimiter, 1)[0].strip(' "')).suffix.lower() in SUFFIXES
-        for row in cell.split("\n")[1:]
-    )
+def _delimiter(words: str, where: str) -> str:
+    """What parts the cells: a tab in ``.tsv``, what follows a picture's name, or the commonest in the first line."""
+    if where.lower().endswith(".tsv"):
+        return "\t"
+    first = next((row for row in words.split("\n") if row.strip()), "")
+    kinds = "|".join(suffix[1:] for suffix in (*SUFFIXES, *OTHER_KINDS))
+    if named := re.match(rf"[^,;\t]+\.(?:{kinds})\"?[ ]*([,;\t])", first, re.IGNORECASE):
+        return named[1]
+    return max(",\t;", key=re.sub(r'"[^"]*"', "", first).count)
+
+
+def _as_written(row: list[str], raw: Sequence[str], delimiter: str, where: str) -> list[str]:
+    """``row``, or its words with their marks where what is quoted is not a whole cell ("Hello" on a sign).
+
+    Raises:
+        DataError: That is so of a row of several lines: its quotation mark was closed by the one that opens another.
+    """
+    if not any('"' in line for line in raw):
+        return row
+    try:
+        return next(csv.reader([f"{line}\n" for line in raw], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if len(raw) > 1:
+            raise DataError("pictures.open_quote", where=where) from error
+        return next(csv.reader(raw, delimiter=delimiter, quoting=csv.QUOTE_NONE))
 
 
 def _line(source: str, row: Sequence[str], heads: Sequence[str], places: tuple[int, int]) -> Line:
     file, caption = places
-    others = tuple(head for i, head in enumerate(heads) if i not in places)
+    others = tuple(head or f"#{i + 1}" for i, head in enumerate(heads) if i not in places)
     return Line(source, row[file].strip(), row[caption].strip(), (heads[file], heads[caption]), others)
 
 

@@ -48,10 +48,18 @@ class Picture:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """The files below ``root`` in order of name, hidden ones apart. Links to folders are not entered."""
-    for folder, folders, names in os.walk(root):
+    """The files below ``root`` in order of name, hidden ones apart. Links to folders are not entered.
+
+    Raises:
+        OSError: A folder cannot be looked into.
+    """
+    for folder, folders, names in os.walk(root, onerror=_stop):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _stop(error: OSError) -> None:
+    raise error
 
 
 def passed_over(root: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lora_scripts.data.ledger import Decision, Finding, Ledger
 from lora_scripts.data.pictures.looks import Looks, look_at
-from lora_scripts.data.pictures.metadata import Line, matched, read_table
+from lora_scripts.data.pictures.metadata import COLUMNS, Line, matched, read_table
 from lora_scripts.data.pictures.opening import (
     SUFFIXES,
     Unreadable,
@@ -32,7 +32,7 @@ from lora_scripts.messages import fix_for, text
 SIDECARS = (".txt", ".caption", ".TXT", ".CAPTION")
 MOST_REASONS = 20
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-NO_DATA = re.compile(r"(readme|licen[cs]e)\b", re.IGNORECASE)
+NO_DATA = re.compile(r"(?:readme|licen[cs]e)\b|(?:thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,31 @@ class PictureRecord:
 
 def is_picture_folder(root: Path) -> bool:
     """Whether a folder holds pictures and nothing to read but their captions."""
-    files = list(files_below(root)) if root.is_dir() else []
+    try:
+        files = list(files_below(root)) if root.is_dir() else []
+    except OSError:  # who reads texts says so
+        return False
     pictures = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
-    texts = [path for path in files if path.suffix.lower() in FORMATS and not NO_DATA.match(path.name)]
+    texts = [path for path in files if path.suffix.lower() in FORMATS and not _is_no_data(path)]
     return bool(pictures) and all(
         path.name.lower() in TABLES or (path.suffix in SIDECARS and path.with_suffix("") in pictures) for path in texts
     )
+
+
+def _is_no_data(path: Path) -> bool:
+    """What lies in folders of pictures and is neither picture nor caption; a table of `label` under another name."""
+    if NO_DATA.match(path.name):
+        return True
+    if path.suffix.lower() != ".csv":
+        return False
+    with path.open("rb") as file:
+        return file.readline(64).decode("utf-8-sig", "replace").strip() == ",".join(COLUMNS)
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables of a folder of pictures, the one that is read first; capitals in their names do not matter."""
+    lying = {path.name.lower(): path for path in folder.iterdir() if path.name.lower() in TABLES and path.is_file()}
+    return [lying[name] for name in TABLES if name in lying]
 
 
 def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list[PictureRecord]:
@@ -64,8 +83,7 @@ def read_pictures(root: Path, ledger: Ledger, table: Path | None = None) -> list
     """
     if not root.is_dir():
         raise DataError("pictures.no_folder", where=root)
-    lying = {path.name.lower(): path for path in root.iterdir() if path.name.lower() in TABLES and path.is_file()}
-    tables = [lying[name] for name in TABLES if name in lying]
+    tables = tables_in(root)
     tables = [table, *(t for t in tables if t.resolve() != table.resolve())] if table else tables
     paths = find_pictures(root)
     said = _said(tables, paths, ledger)
@@ -105,15 +123,17 @@ def none_left(root: Path, ledger: Ledger) -> DataError:
 
 def _tell_unread(root: Path, paths: Mapping[str, Path], tables: list[Path], ledger: Ledger) -> None:
     """Say which files are neither pictures nor words about one, and what was not entered."""
-    read = {*paths.values(), *tables, *(path.with_suffix(s) for path in paths.values() for s in SIDECARS)}
-    unread = [path for path in files_below(root) if path not in read and path.suffix.lower() != ".html"]
-    for key, found in (
-        ("unread", [path.relative_to(root).as_posix() for path in unread]),
-        ("passed_over", passed_over(root)),
+    read = {*paths.values(), *(beside for path in paths.values() if (beside := _beside(path)))}
+    taken = {table.resolve() for table in tables}
+    others = [path for path in files_below(root) if path not in read and path.suffix.lower() != ".html"]
+    unread = [path for path in others if path.resolve() not in taken and not NO_DATA.match(path.name)]
+    for severity, key, found in (
+        ("warning", "unread", [path.relative_to(root).as_posix() for path in unread]),
+        ("info", "passed_over", passed_over(root)),
     ):
         if found:
             said = text(f"pictures.{key}", count=len(found), names=", ".join(found[:3]))
-            ledger.findings.append(Finding("warning", key, found[0], said, fix_for(f"pictures.{key}")))
+            ledger.findings.append(Finding(severity, key, found[0], said, fix_for(f"pictures.{key}")))
 
 
 def _seen(path: Path) -> tuple[tuple[str, ...], str, Looks] | Unreadable:
@@ -150,16 +170,19 @@ def _said(tables: list[Path], paths: Mapping[str, Path], ledger: Ledger) -> dict
 
 
 def _beside(path: Path) -> Path | None:
-    """The file beside a picture that holds its caption."""
-    return next((path.with_suffix(s) for s in SIDECARS if path.with_suffix(s).is_file()), None)
+    """The file beside a picture that holds its caption; of several the first with words."""
+    there = [file for suffix in SIDECARS if (file := path.with_suffix(suffix)).is_file()]
+    return next((file for file in there if _words_in(file)), there[0] if there else None)
+
+
+def _words_in(beside: Path) -> str:
+    return " ".join(decode(beside.read_bytes(), beside.name).text.split())
 
 
 def caption_of_picture(name: str, path: Path, said: Mapping[str, Line]) -> tuple[str, str]:
     """The caption and where it stands; the file's own name where nobody says one."""
     if name in said and said[name].caption:
         return " ".join(said[name].caption.split()), said[name].source
-    if beside := _beside(path):
-        words = " ".join(decode(beside.read_bytes(), beside.name).text.split())
-        if words:
-            return words, f"{Path(name).with_suffix(beside.suffix).as_posix()}:1"
+    if (beside := _beside(path)) and (words := _words_in(beside)):
+        return words, f"{Path(name).with_suffix(beside.suffix).as_posix()}:1"
     return " ".join(re.split(r"[_\-\s]+", Path(name).stem)).strip() or Path(name).stem, name
