@@ -32,7 +32,7 @@ _PREFIX_OF = {
     "sd": {"unet": "lora_unet_", "text_encoder": "lora_te_"},
     "sdxl": {"unet": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"},
 }
-_WORDS_WIDTH_OF_2 = 1024
+_CROSS_ATTENTION_DIM_OF_2 = 1024
 _PIECES = {"lora_down.weight": A, "lora_up.weight": B, "dora_scale": MAGNITUDE}
 _OTHER_KINDS = {
     "hada_": "LoHa", "lokr_": "LoKr", "oft_": "OFT", "lora_mid": "LoCon (CP)", "diff": "full", "w_norm": "norm",
@@ -153,14 +153,14 @@ def to_kohya(
     return dict(sorted(tensors.items())), {"modelspec.title": "LoRA", **metadata, **names}
 
 
-def base_metadata(kind: str, *, words_width: int, prediction: str, resolution: int) -> dict[str, str]:
+def base_metadata(kind: str, *, cross_attention_dim: int, prediction: str, resolution: int) -> dict[str, str]:
     """What a kohya file says of the base by which programs choose the adapters to offer.
 
-    ``words_width`` is what the U-Net reads of each token; among ``kind`` "sd" it tells 2.x, which has a wider encoder.
+    ``cross_attention_dim``, the width of what the U-Net reads of each token, tells 2.x among ``kind`` "sd".
     Source: ModelSpec 1.0.0; kohya's ``library/sai_model_spec.py`` and ``get_model_version_str_for_sd1_sd2``.
     """
     v = prediction == "v_prediction"
-    two = kind == "sd" and words_width == _WORDS_WIDTH_OF_2
+    two = kind == "sd" and cross_attention_dim == _CROSS_ATTENTION_DIM_OF_2
     if kind == "sdxl":
         version, architecture = "sdxl_base_v1-0", "stable-diffusion-xl-v1-base"
     elif two:

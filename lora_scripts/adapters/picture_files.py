@@ -168,6 +168,16 @@ def is_picture_adapter(path: Path) -> bool:
         return False
 
 
+def refuse_pictures(path: Path) -> None:
+    """For what answers questions, before the base is compared or loaded.
+
+    Raises:
+        ModelError: This is a picture adapter.
+    """
+    if is_picture_adapter(path):
+        raise ModelError("adapters.of_pictures", where=path)
+
+
 def _find(place: Path) -> Path:
     if place.is_file() and place.suffix == ".safetensors":
         return place

@@ -85,7 +85,7 @@ def export_run(
     path, _ = weighed(str(run))
     draws = is_picture_adapter(path)
     if not draws and layout in PICTURE_LAYOUTS and layout not in LAYOUTS:
-        find_weights(run)
+        find_weights(run)  # a wrong path is no text model
     options = _options(layout, draws, dtype=dtype, adapter_only=adapter_only, adapter=also)
     options.pop("adapter", None)
     folder = (path if path.is_dir() else path.parent) if draws else find_weights(run).parent

@@ -84,7 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     Python's own end looks through all objects twice, a second after a run, and ends a thread that still computes by
     unwinding it, which aborts where it is in C++.
     """
-    signal.signal(signal.SIGINT, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     code = run_command(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done and said
     if is_passing():  # a run that was refused or interrupted while it loaded or hashed

@@ -83,7 +83,7 @@ def write_kohya(source: PictureSource, folder: Path) -> Written:
     told = {"ss_sd_model_name": Path(source.named).name, "modelspec.title": source.name}
     told |= base_metadata(
         base.kind,
-        words_width=base.words_width,
+        cross_attention_dim=base.cross_attention_dim,
         prediction=base.prediction,
         resolution=config.get("resolution") or base.resolution,
     )

@@ -126,7 +126,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "who stands in the label as the producer of the content: a name or a code",
         "标识中的内容制作者（名称或编码）",
     ),
-    "no_prompt": ("there is nothing to draw", "没有提示词"),
+    "no_prompt": ("there is nothing to draw: no prompt, or an empty one", "没有可画的内容：没有提示词，或提示词为空"),
     "no_prompt.fix": ('add --prompt "a red circle"', '请加上 --prompt "a red circle"'),
     "no_base": (
         "no base is named, and no adapter tells which one it was trained on",

@@ -205,7 +205,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "it does not tell which column names the picture and which describes it: {heads}",
         "看不出哪一列是图片、哪一列是描述：{heads}",
     ),
-    "bad_heads.fix": ("begin the table with the line filename,prompt", "请在表格第一行写 filename,prompt"),
+    "bad_heads.fix": (
+        "begin the table with a line of two cells, filename and prompt",
+        "请在表格第一行写两格：filename 和 prompt",
+    ),
     "no_words": ("“{name}” is no text here", "此处的“{name}”不是文字"),
     "no_words.fix": (
         "write words between quotes; empty ones where there are none",

@@ -50,7 +50,7 @@ class PictureBase:
         resolution: Side of the pictures that it was made for.
         prediction: ``epsilon`` or ``v_prediction``.
         scaling: What latents are multiplied by, to be about as large as noise.
-        words_width: Values of each token that the U-Net reads; 768 in 1.x, 1024 in 2.x, 2048 in XL.
+        cross_attention_dim: Values of each token that the U-Net reads; 768 in 1.x, 1024 in 2.x, 2048 in XL; 0 unknown.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class PictureBase:
     resolution: int
     prediction: str
     scaling: float
-    words_width: int
+    cross_attention_dim: int
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def check_picture_base(path: str) -> PictureBase:
         resolution=factor * int(size if isinstance(size, int) else 64),
         prediction=prediction,
         scaling=float(vae.get("scaling_factor", 0.18215)),
-        words_width=int(unet.get("cross_attention_dim", 1280)),
+        cross_attention_dim=width if isinstance(width := unet.get("cross_attention_dim"), int) else 0,
     )
 
 

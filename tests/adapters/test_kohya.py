@@ -122,7 +122,7 @@ def test_every_layer_goes_there_and_back_with_its_bits_its_rank_and_its_alpha(ki
 def test_a_base_is_called_as_kohyas_scripts_call_it(
     kind: str, width: int, prediction: str, version: str, architecture: str
 ) -> None:
-    told = base_metadata(kind, words_width=width, prediction=prediction, resolution=768)
+    told = base_metadata(kind, cross_attention_dim=width, prediction=prediction, resolution=768)
     assert (told["ss_base_model_version"], told["modelspec.architecture"]) == (version, architecture)
     assert told["modelspec.sai_model_spec"] == "1.0.0" and told["ss_v2"] == str(version.startswith("sd_v2"))
     assert told["modelspec.resolution"] == "768x768"

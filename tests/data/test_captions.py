@@ -48,6 +48,10 @@ def test_a_phrase_with_the_trigger_word_stays_in_its_place():
     assert len({shown(caption, seed, trigger="sks", shuffle=True) for seed in range(200)}) == 6
 
 
+def test_a_trigger_of_two_tags_stays_in_front():
+    assert {tags_of(shown("a, b, c", seed, trigger="ink, night", shuffle=True))[1] for seed in range(50)} == {"night"}
+
+
 def test_tags_come_in_many_orders():
     caption = "a, b, c, d"
     assert len({shown(caption, seed, shuffle=True) for seed in range(200)}) == 24

@@ -88,6 +88,7 @@ def test_a_column_beside_the_two_is_no_part_of_the_caption(folder: Path) -> None
         ('a.png,"a ""cat"" here"\n', 'a "cat" here'),
         ("\na.png;x, y, z\n", "x, y, z"),
         ("a.png\tx, y, z\n", "x, y, z"),
+        ("filename,prompt\n\0end,gone\na.png,a cat\n", "a cat"),
         ('"a.png","x; y; z"\n', "x; y; z"),
         ("filename,prompt,,\na.png,a cat\n", "a cat"),
     ],
@@ -223,10 +224,9 @@ def test_files_that_nobody_reads_are_told(folder: Path) -> None:
     assert captions(folder)[0]["a.png"] == "y"
 
 
-def test_the_table_in_use_and_papers_of_a_folder_are_no_unread_files(folder: Path) -> None:
+def test_the_table_in_use_and_the_words_beside_a_picture_are_no_unread_files(folder: Path) -> None:
     (folder / "caps.csv").write_text("a.png,x\n")
-    for name in ("README.md", "LICENSE.txt", "Thumbs.db", "a.caption"):
-        (folder / name).write_text("words")
+    (folder / "a.caption").write_text("words")
     _, ledger = captions(folder, folder / "sub" / ".." / "caps.csv")
     assert "unread" not in {f.kind for f in ledger.findings}
 
@@ -327,6 +327,9 @@ def test_pictures_with_their_words_are_a_picture_folder_and_text_with_pictures_i
     for name in ("Thumbs.db", "desktop.ini", "README.txt", "LICENSE", "x.zip", "x.mp4"):
         (folder / name).write_bytes(b"x")
     assert is_picture_folder(folder)
+    (folder / "data.xls").write_bytes(b"x")
+    assert not is_picture_folder(folder)
+    (folder / "data.xls").unlink()
     (folder / "train.txt").write_text("用户：x\n律师：y\n")
     assert not is_picture_folder(folder)
     assert not is_picture_folder(folder / "a.png") and not is_picture_folder(folder / "missing")

@@ -279,11 +279,11 @@ def test_a_tag_of_a_file_takes_the_place_of_ours_and_an_open_bracket_is_refused(
 def test_ctrl_c_keeps_what_was_labelled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some, calls = room._label_some, []
 
-    def interrupted(*given):
+    def interrupted(*given, **more):
         calls.append(given)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return some(*given)
+        return some(*given, **more)
 
     monkeypatch.setattr(room, "PICTURES_AT_ONCE", 1)
     monkeypatch.setattr(room, "_label_some", interrupted)

@@ -135,7 +135,7 @@ def _record_of(path: Path) -> dict[str, Any]:
     if (path / MANIFEST).is_file() and (run / RUN).is_file():
         known = provenance_of(run)
         config = known.get("config") or load_config(run / RUN).config.model_dump()
-        return {"base": known.get("base", {"path": config["base_model"]}), "config": config}
+        return {"base": known.get("base") or {"path": config.get("base_model")}, "config": config}
     for part in PARTS:
         if (path / part / CONFIG_FILE).is_file():
             named = read_json(path / part / CONFIG_FILE).get("base_model_name_or_path")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -99,7 +100,9 @@ def label_folder(
     found: dict[str, str] = {}
     if wanted:
         ranked, sentences = _models(tags, clip_model, captioner, device, wishes, say)
-        found = _label_all(wanted, ranked, sentences, wishes, told, say)
+        label = partial(_label_some, ranked=ranked, captioner=sentences, wishes=wishes, told=told, say=say)
+        found = _label_all(wanted, label, told, say)
+        told.sum_up(wishes, say)
     captions = {name: words for name in paths if (words := found.get(name) or known.get(name))}
     if not captions or (overwrite and not found):
         key = "pictures.none_worded" if told.wordless else "pictures.none_readable"
@@ -246,25 +249,22 @@ def _models(
 
 def _label_all(
     paths: Mapping[str, Path],
-    ranked: _Ranked | None,
-    captioner: Captioner | None,
-    wishes: Wishes,
+    label: Callable[[Mapping[str, Path]], dict[str, str]],
     told: _Told,
     say: Callable[[str], None],
 ) -> dict[str, str]:
-    """The captions of all that can be read, or of those before Ctrl-C."""
+    """The captions that ``label`` gives to some at a time, of all or of those before Ctrl-C."""
     found: dict[str, str] = {}
     names = list(paths)
     try:
         for i in range(0, len(names), PICTURES_AT_ONCE):
             some = {name: paths[name] for name in names[i : i + PICTURES_AT_ONCE]}
-            found |= _label_some(some, ranked, captioner, wishes, told, say)
+            found |= label(some)
             say(text("pictures.progress", done=i + len(some), count=len(names)))
     except KeyboardInterrupt:
         if not found:
             raise
         told.is_stopped = True
-    told.sum_up(wishes, say)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import find_weights
-from lora_scripts.adapters.picture_files import is_picture_adapter
+from lora_scripts.adapters.picture_files import refuse_pictures
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.combine import overlap_lines, read_part
 from lora_scripts.assemble.serving.guardrails import open_guardrails
@@ -207,8 +207,7 @@ def _check_base_of(path: Path, fingerprint: str, base: Path) -> None:
     Raises:
         ModelError: It was trained on another, or draws.
     """
-    if is_picture_adapter(path):
-        raise ModelError("adapters.of_pictures", where=path)
+    refuse_pictures(path)
     trained_on = provenance_of(path).get("base", {}).get("fingerprint")
     if trained_on is None:
         log.warning(text("cli.no_provenance", folder=path))

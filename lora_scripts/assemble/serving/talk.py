@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import find_weights, read_adapter
-from lora_scripts.adapters.picture_files import is_picture_adapter
+from lora_scripts.adapters.picture_files import refuse_pictures
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import weighed
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
@@ -68,6 +68,7 @@ class Partner:
         Raises:
             ModelError: It cannot be used on this base.
         """
+        refuse_pictures(Path(path))
         folder = find_weights(path).parent if Path(path).is_dir() else Path(path)
         trained_on = provenance_of(folder).get("base", {}).get("fingerprint")
         if trained_on is None:
@@ -153,8 +154,7 @@ def open_chat(
     """
     wanted = [weighed(word) for word in adapters]
     for path, _ in wanted:
-        if is_picture_adapter(path):
-            raise ModelError("adapters.of_pictures", where=path)
+        refuse_pictures(path)
     first = find_weights(wanted[0][0]).parent
     record = provenance_of(first)
     named = base_model or record.get("base", {}).get("path") or read_adapter(first)[0]["base_model_name_or_path"]

@@ -43,7 +43,8 @@ def shown_caption(caption: str, rules: CaptionRules, chance: random.Random) -> s
     if not rules.shuffle:
         return whole
     tags = tags_of(whole)
-    first = rules.keep + (tags[:1] == [rules.trigger])
+    own = tags_of(rules.trigger)
+    first = rules.keep + (len(own) if tags[: len(own)] == own else 0)
     loose = [i for i in range(first, len(tags)) if not holds_trigger(tags[i], rules.trigger)]
     order = random.Random(seed).sample(loose, len(loose))
     places = dict(zip(loose, order, strict=True))

@@ -117,7 +117,7 @@ def _cells(words: str, where: str) -> Iterator[Line]:
     try:
         for row in reader:
             first, begin = begin, reader.line_num + 1
-            if row == [_END]:
+            if first == len(raw):
                 return
             row = _as_written(row, raw[first - 1 : reader.line_num], delimiter, f"{where}:{first}")
             while row and not row[-1].strip():  # Excel's
@@ -144,9 +144,9 @@ def _cells(words: str, where: str) -> Iterator[Line]:
 
 def _delimiter(words: str, where: str) -> str:
     """What parts the cells: a tab in ``.tsv``, what follows a picture's name, or the commonest in the first line."""
-    if where.lower().endswith(".tsv"):
-        return "\t"
     first = next((row for row in words.split("\n") if row.strip()), "")
+    if where.lower().endswith(".tsv") and "\t" in first:
+        return "\t"
     kinds = "|".join(suffix[1:] for suffix in (*SUFFIXES, *OTHER_KINDS))
     if named := re.match(rf"[^,;\t]+\.(?:{kinds})\"?[ ]*([,;\t])", first, re.IGNORECASE):
         return named[1]

@@ -25,14 +25,13 @@ from lora_scripts.data.pictures.opening import (
     passed_over,
 )
 from lora_scripts.data.reading.encodings import decode
-from lora_scripts.data.reading.formats import FORMATS
+from lora_scripts.data.reading.formats import FORMATS, OLD_FORMATS, PAPERS
 from lora_scripts.errors import DataError, Problem, problem
 from lora_scripts.messages import fix_for, text
 
 SIDECARS = (".txt", ".caption", ".TXT", ".CAPTION")
 MOST_REASONS = 20
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-NO_DATA = re.compile(r"(?:readme|licen[cs]e)\b|(?:thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def is_picture_folder(root: Path) -> bool:
     except OSError:  # who reads texts says so
         return False
     pictures = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
-    texts = [path for path in files if path.suffix.lower() in FORMATS and not _is_no_data(path)]
+    texts = [path for path in files if path.suffix.lower() in (*FORMATS, *OLD_FORMATS) and not _is_no_data(path)]
     return bool(pictures) and all(
         path.name.lower() in TABLES or (path.suffix in SIDECARS and path.with_suffix("") in pictures) for path in texts
     )
@@ -61,7 +60,7 @@ def is_picture_folder(root: Path) -> bool:
 
 def _is_no_data(path: Path) -> bool:
     """What lies in folders of pictures and is neither picture nor caption; a table of `label` under another name."""
-    if NO_DATA.match(path.name):
+    if PAPERS.match(path.name):
         return True
     if path.suffix.lower() != ".csv":
         return False
@@ -71,7 +70,8 @@ def _is_no_data(path: Path) -> bool:
 
 def tables_in(folder: Path) -> list[Path]:
     """The tables of a folder of pictures, the one that is read first; capitals in their names do not matter."""
-    lying = {path.name.lower(): path for path in folder.iterdir() if path.name.lower() in TABLES and path.is_file()}
+    there = folder.iterdir() if folder.is_dir() else ()
+    lying = {path.name.lower(): path for path in there if path.name.lower() in TABLES and path.is_file()}
     return [lying[name] for name in TABLES if name in lying]
 
 
@@ -126,7 +126,7 @@ def _tell_unread(root: Path, paths: Mapping[str, Path], tables: list[Path], ledg
     read = {*paths.values(), *(beside for path in paths.values() if (beside := _beside(path)))}
     taken = {table.resolve() for table in tables}
     others = [path for path in files_below(root) if path not in read and path.suffix.lower() != ".html"]
-    unread = [path for path in others if path.resolve() not in taken and not NO_DATA.match(path.name)]
+    unread = [path for path in others if path.resolve() not in taken]
     for severity, key, found in (
         ("warning", "unread", [path.relative_to(root).as_posix() for path in unread]),
         ("info", "passed_over", passed_over(root)),

@@ -100,9 +100,9 @@ FORMATS: dict[str, Reader] = {
     ".feather": read_arrow,
 }
 _PATIENCE = 1000  # records without a rejected answer after which a file is no preference data
-_OLD = (".xls", ".doc", ".et", ".wps", ".rtf", ".odt", ".ods")
+OLD_FORMATS = (".xls", ".doc", ".et", ".wps", ".rtf", ".odt", ".ods")
 # Papers that lie beside data and hold none.
-_PAPERS = re.compile(
+PAPERS = re.compile(
     r"(?:readme|licen[cs]e|source|notice|changelog|manifest|dataset_info|dataset_dict|state|data_report|copying|authors)\b",
     re.IGNORECASE,
 )
@@ -159,7 +159,7 @@ def iter_drafts(
         try:
             yield from _read_file(file, roles, columns, ledger, preference)
         except DataError as error:
-            if root.is_dir() and _PAPERS.match(file.name):
+            if root.is_dir() and PAPERS.match(file.name):
                 ledger.findings.append(finding("info", "paper_not_read", str(file), why=error.problems[0].text))
             else:
                 problems += error.problems
@@ -197,7 +197,7 @@ def _read_file(
 ) -> Iterator[tuple[str, Draft]]:
     where = str(path)
     suffix = path.suffix.lower()
-    if suffix in _OLD:
+    if suffix in OLD_FORMATS:
         raise DataError("data.not_yet", where=where, suffix=suffix)
     try:
         if not path.stat().st_size:
