@@ -6,8 +6,11 @@ key and its values: ``raise DataError("data.no_pairs", where="train.txt", count=
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lora_scripts.messages import fix_for, text
 
@@ -62,6 +65,56 @@ class DataError(LoraScriptsError):
     """The data are refused."""
 
     exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to read a file that can be read in several.
+
+    Attributes:
+        settings: Config keys that choose it, and at the same time keyword arguments of ``read_records``:
+            ``{"columns": {"question": …, "answer": …}}`` or ``{"roles": {"user": […], "assistant": […]}}``.
+        records: The first records (``Record``) as they would be learned, at most three.
+    """
+
+    settings: dict[str, dict[str, Any]]
+    records: tuple[Any, ...] = ()
+
+    def config_lines(self) -> str:
+        """The lines of a config file that choose it."""
+        return "\n".join(f"{key}: {_flow_mapping(value)}" for key, value in self.settings.items())
+
+    def __str__(self) -> str:
+        lines = [self.config_lines()]
+        for record in self.records:
+            lines.append(f"  {record.source}")
+            lines += [f"    {message.role}: {_excerpt(message.content)}" for message in record.messages]
+        return "\n".join(lines)
+
+
+def _flow_mapping(value: dict[str, Any]) -> str:
+    """YAML's flow style on one line, with quotes where YAML wants them (JSON strings are YAML)."""
+    return "{" + ", ".join(f"{key}: {_scalar(one)}" for key, one in value.items()) + "}"
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_scalar, value)) + "]"
+    plain = re.fullmatch(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[^\W\d][\w]*(?: \w+)*", str(value), re.IGNORECASE)
+    return str(value) if plain else json.dumps(str(value), ensure_ascii=False)
+
+
+def _excerpt(content: str, limit: int = 60) -> str:
+    line = " ⏎ ".join(content.split("\n"))
+    return line if len(line) <= limit else line[:limit] + "…"
+
+
+class AmbiguousDataError(DataError):
+    """A file can be read in several ways, and none is clearly better; each of ``alternatives`` was tried."""
+
+    def __init__(self, problems: Sequence[Problem], alternatives: Sequence[Alternative]) -> None:
+        self.alternatives = tuple(alternatives)
+        super().__init__(problems)
 
 
 class TrainError(LoraScriptsError):

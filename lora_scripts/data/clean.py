@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from lora_scripts.data.ledger import Finding, Ledger, Sources
 from lora_scripts.data.records import Draft, Message, Record
 from lora_scripts.messages import fix_for, text
-
-Turns = Sequence[tuple[str, str]]
 
 # Removed wherever they stand: controls, zero-width, soft hyphen, direction marks, inner BOM, halves
 # of surrogate pairs (JSON can hold them, no encoding can). A zero-width (non-)joiner
@@ -152,16 +151,16 @@ def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> Iterator[Recor
     notes: dict[str, Places] = {}
     invisible = 0
     for file, draft in drafts:
-        source = f"{file}:{draft.line}"
+        source = f"{file}:{draft.place}"
         ledger.read += 1
         if draft.reason:
             ledger.leave_out(source, draft.reason, draft.note)
             continue
         turns = []
-        for role, raw in draft.turns:
-            content, touched = visible(raw)
+        for message in draft.turns:
+            content, touched = visible(message.content)
             invisible += touched
-            turns.append((role, content))
+            turns.append(message if content == message.content else replace(message, content=content))
         messages, reason, done = _fold(turns)
         rejected = draft.rejected
         if rejected is not None:
@@ -190,37 +189,45 @@ def clean(drafts: Iterable[tuple[str, Draft]], ledger: Ledger) -> Iterator[Recor
         ledger.findings.append(finding(severity, kind, found.first[0], count=found.count, places=found))
 
 
-def _fold(turns: Turns) -> tuple[tuple[Message, ...], str, list[str]]:
+def _fold(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str, list[str]]:
     """Turns as alternating messages, user first and assistant last, and what was done; or the reason why not."""
-    roles = [role for role, _ in turns]
+    roles = [turn.role for turn in turns]
     if "user" not in roles:
         return (), "orphan_answer", []
     if "assistant" not in roles:
-        return (), "orphan_question" if any(c for r, c in turns if r == "user") else "empty_question", []
-    out: list[tuple[str, str]] = []
+        return (), "orphan_question" if any(t.content for t in turns if t.role == "user") else "empty_question", []
+    out: list[Message] = []
     done: list[str] = []
-    for role, content in turns:
+    for turn in turns:
+        role, content = turn.role, turn.content
         if not content:
             if role == "system":
                 continue
             return (), "empty_question" if role == "user" else "empty_answer", []
-        if role == "assistant" and is_placeholder(content):
+        if role == "assistant" and turn.trained and is_placeholder(content):
             return (), "placeholder_answer", []
-        if role == "system" and out and out[-1][0] != "system":
+        if role == "system" and out and out[-1].role != "system":
             return (), "misplaced_system", []
-        if out and out[-1][0] == role:
-            out[-1] = (role, out[-1][1] + "\n" + content)
+        if out and out[-1].role == role:
+            out[-1] = _joined(out[-1], turn)
             done.append("turns_joined")
-        elif role == "assistant" and (not out or out[-1][0] == "system"):
+        elif role == "assistant" and (not out or out[-1].role == "system"):
             done.append("greeting_dropped")
         else:
-            out.append((role, content))
-    if out[-1][0] == "user":
+            out.append(turn)
+    if out[-1].role == "user":
         done.append("last_question_dropped")
         out.pop()
-    if out[-1:] and out[-1][0] == "assistant":
-        return tuple(Message(role, content) for role, content in out), "", done
-    return (), "orphan_answer", []
+    if not out or out[-1].role != "assistant":
+        return (), "orphan_answer", []
+    if not any(turn.trained for turn in out if turn.role == "assistant"):
+        return (), "context_only", []
+    return tuple(out), "", done
+
+
+def _joined(first: Message, second: Message) -> Message:
+    reasoning = "\n".join(filter(None, (first.reasoning, second.reasoning)))
+    return Message(first.role, f"{first.content}\n{second.content}", first.trained and second.trained, reasoning)
 
 
 def _unfit(chosen: str, rejected: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,15 +12,22 @@ Remark = tuple[str, str, int, dict[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``role`` is ``system``, ``user`` or ``assistant``."""
+    """One turn. ``role`` is ``system``, ``user`` or ``assistant``.
+
+    ``trained`` is False for an assistant turn that is context only (``weight: 0`` in OpenAI's format); ``reasoning`` is
+    the chain of thought that a file holds beside the answer; it is not trained on.
+    """
 
     role: str
     content: str
+    trained: bool = True
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One conversation; ``source`` is ``file:line`` of its first line (1-based).
+    """One conversation; ``source`` is ``file:line`` of its first line (1-based), ``file:line[n]`` where several
+    records begin on that line. No two records of a reading have one source.
 
     ``synthetic`` marks one that was made from another by augmentation. ``rejected`` makes it a preference record: the
     words that should not have been said in place of the last answer.
@@ -43,27 +51,47 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record as a reader found it, before cleaning: line in its file and (role, text) turns.
+    """A record as a reader found it, before cleaning: line in its file and turns.
 
     A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns. ``part`` names the sheet, table
-    or page of a file that has such (``[Sheet1]``); lines count from its beginning. ``rejected``: as in ``Record``.
+    or page of a file that has such (``[Sheet1]``); lines count from its beginning. ``index`` (from 1) tells records
+    that begin on one line apart; 0 where the line has one. ``rejected``: as in ``Record``.
     """
 
     line: int
-    turns: tuple[tuple[str, str], ...] = ()
+    turns: tuple[Message, ...] = ()
     reason: str = ""
     note: str = ""
     part: str = ""
     synthetic: bool = False
     rejected: str | None = None
+    index: int = 0
+
+    @property
+    def place(self) -> str:
+        """``line`` or ``line[index]``."""
+        return f"{self.line}[{self.index}]" if self.index else str(self.line)
+
+
+# What a unit of a file (a non-blank line of a text, a filled cell of a table, a key of an object) was read as.
+UNIT_ROLES = (
+    "question",
+    "answer",
+    "system",
+    "context",  # history, passages, further input
+    "reasoning",
+    "metadata",  # ids, times, speakers, weights, headers
+    "left_out",  # on purpose, with a reason that a decision or finding names
+    "not_understood",
+)
 
 
 @dataclass(slots=True)
 class Parsed:
     """What a reader made of one file: the shape that it saw, how it took it, its drafts, and its remarks.
 
-    ``drafts`` may be an iterator over a file that is still being read: ``detail`` and ``remarks`` are complete when
-    it has ended.
+    ``drafts`` may be an iterator over a file that is still being read: ``detail``, ``remarks`` and ``units`` are
+    complete when it has ended. ``units`` counts the units of the file by what they were read as (``UNIT_ROLES``).
     """
 
     format: str
@@ -71,3 +99,4 @@ class Parsed:
     drafts: Iterable[Draft] = ()
     remarks: list[Remark] = field(default_factory=list)
     encoding: str = ""
+    units: Counter[str] = field(default_factory=Counter)

@@ -286,7 +286,7 @@ def _cut_prompt(talks: Sequence[Talk], max_length: int, tokenizer: Tokenizer, fo
             taken = max(0, min(characters, len(question) - 1))
             characters -= taken
             turns.append((question[taken:].lstrip() or question[-1:], answer))
-        return Talk(talk.system, turns)
+        return replace(talk, turns=turns)
 
     def fitting(characters: int) -> list[Tokens] | None:
         made = tokens_of([cut(talk, characters) for talk in talks], tokenizer, form)

@@ -6,7 +6,7 @@ See `render.py` for what that is for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,12 +17,16 @@ from lora_scripts.errors import DataError, Problem, problem
 
 @dataclass(slots=True)
 class Talk:
-    """A conversation in turns: ``turns`` are (question, answer); the last answer is None where it is asked for."""
+    """A conversation in turns: ``turns`` are (question, answer); the last answer is None where it is asked for.
+
+    ``context_only`` holds the places in ``turns`` whose answers are not trained on.
+    """
 
     system: str
     turns: list[tuple[str, str | None]]
     joined: bool = False
     trailing: bool = False
+    context_only: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Spelled:
 
 
 class Tokens(NamedTuple):
-    """The ids of a conversation; ``answers`` are where each answer with its end token begins and ends."""
+    """The ids of a conversation; ``answers`` are where each trained answer with its end token begins and ends."""
 
     ids: list[int]
     answers: list[tuple[int, int]]
@@ -69,6 +73,8 @@ def talk_of(messages: Sequence[Message]) -> Talk:
         else:
             question, before = talk.turns[-1]
             talk.turns[-1] = (question, words if before is None else f"{before}\n{words}".strip())
+            if not message.trained:
+                talk.context_only.add(len(talk.turns) - 1)
         last = role
     if not talk.turns:
         raise DataError("render.no_question", role=last or "-")
@@ -130,14 +136,18 @@ def tokens_of(talks: Sequence[Talk], tokenizer: Tokenizer, form: ChatFormat) -> 
     wholes = [[s.text[:cut] for cut in s.cuts] for s in made if isinstance(s, Spelled) and not s.breaks]
     flat = iter(ids_of(tokenizer, [part for parts in wholes for part in parts]))
     done: list[Tokens | Problem] = []
-    for spelled in made:
+    for talk, spelled in zip(talks, made, strict=True):
         if not isinstance(spelled, Spelled):
             done.append(spelled)
             continue
         at_cuts = [] if spelled.breaks else [next(flat) for _ in spelled.cuts]
         if spelled.breaks or not _nested(at_cuts):
             at_cuts = ids_at_cuts(spelled, tokenizer)
-        done.append(_with_answers(at_cuts, spelled, form))
+        tokens = _with_answers(at_cuts, spelled, form)
+        if talk.context_only and isinstance(tokens, Tokens):
+            trained = [span for turn, span in enumerate(tokens.answers) if turn not in talk.context_only]
+            tokens = Tokens(tokens.ids, trained)
+        done.append(tokens)
     return done
 
 

@@ -62,6 +62,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "add the colons, or set roles: {{user: [{user}], assistant: [{assistant}]}}",
         "请补上冒号，或设置 roles: {{user: [{user}], assistant: [{assistant}]}}",
     ),
+    "choose_reading": (
+        "put the line of the reading that is meant into the config (or `read_records(…)`): {alternatives}",
+        "请把正确读法的那一行写进配置文件：{alternatives}",
+    ),
     "ambiguous_roles": (
         "several pairs of speakers fit; which one asks and which one answers?",
         "有几组说话人都说得通：谁在问、谁在答？",
@@ -166,6 +170,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.not_a_preference": ("no rejected answer", "没有较差的答案"),
     "reason.no_common_question": ("two answers without a question in common", "两个答案没有共同的问题"),
     "reason.orphan_question": ("question without answer", "有问无答"),
+    "reason.context_only": ("no turn to learn (weight 0)", "没有要学习的回答（weight 为 0）"),
     "reason.orphan_answer": ("answer without question", "有答无问"),
     "reason.misplaced_system": ("system text inside a conversation", "系统提示在对话中间"),
     "reason.too_long": ("longer than max_seq_length", "超过 max_seq_length"),

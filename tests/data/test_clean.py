@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from lora_scripts.data.clean import Places, clean, is_placeholder, places, visible
 from lora_scripts.data.ledger import Ledger
-from lora_scripts.data.records import Draft, Record
+from lora_scripts.data.records import Draft, Message, Record
 
 
 def draft(line: int, *turns: str, synthetic: bool = False) -> tuple[str, Draft]:
     roles = ("user", "assistant")
-    return "f", Draft(line, tuple((roles[i % 2], t) for i, t in enumerate(turns)), synthetic=synthetic)
+    return "f", Draft(line, tuple(Message(roles[i % 2], t) for i, t in enumerate(turns)), synthetic=synthetic)
 
 
 def cleaned(drafts: list[tuple[str, Draft]]) -> tuple[list[Record], Ledger]:
@@ -75,9 +75,9 @@ def test_each_fault_has_its_bin_and_the_ledger_adds_up() -> None:
         draft(7, "q2", " "),
         draft(9, "q3", "略"),
         draft(11, "q4"),
-        ("f", Draft(13, (("assistant", "a"),))),
+        ("f", Draft(13, (Message("assistant", "a"),))),
         ("f", Draft(15, reason="unreadable", note="n")),
-        ("f", Draft(17, (("user", "q5"), ("system", "s"), ("assistant", "a")))),
+        ("f", Draft(17, (Message("user", "q5"), Message("system", "s"), Message("assistant", "a")))),
         draft(19, "Q！", "a"),
         draft(21, "q", "b"),
     ]
@@ -117,8 +117,8 @@ def test_what_differs_in_signs_alone_is_a_near_duplicate(one: str, other: str) -
 
 
 def test_the_same_words_by_other_speakers_are_no_duplicate() -> None:
-    first = ("f", Draft(1, (("user", "a"), ("assistant", "b"))))
-    other = ("f", Draft(2, (("system", "a"), ("user", "b"), ("assistant", "b"))))
+    first = ("f", Draft(1, (Message("user", "a"), Message("assistant", "b"))))
+    other = ("f", Draft(2, (Message("system", "a"), Message("user", "b"), Message("assistant", "b"))))
     assert len(cleaned([first, other])[0]) == 2
     assert len(cleaned([draft(1, "ab", "c"), draft(2, "a", "bc")])[0]) == 2
 
@@ -136,7 +136,7 @@ def test_a_conversation_is_made_to_alternate_and_that_is_said() -> None:
         ("assistant", "a"),
         ("user", "bye"),
     )
-    (record,), ledger = cleaned([("f", Draft(1, turns))])
+    (record,), ledger = cleaned([("f", Draft(1, tuple(Message(*t) for t in turns)))])
     assert [m.content for m in record.messages] == ["q\nmore", "a"]
     assert {f.kind for f in ledger.findings} == {"greeting_dropped", "turns_joined", "last_question_dropped"}
 
@@ -180,7 +180,7 @@ turn = st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text("甲�
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(turn, max_size=5), max_size=12))
 def test_the_ledger_adds_up_on_any_drafts(rows: list[list[tuple[str, str]]]) -> None:
-    drafts = [("f", Draft(line, tuple(turns))) for line, turns in enumerate(rows)]
+    drafts = [("f", Draft(line, tuple(Message(*t) for t in turns))) for line, turns in enumerate(rows)]
     records, ledger = cleaned(drafts)
     assert ledger.read == len(drafts)
     assert ledger.kept == len(records)
@@ -195,10 +195,10 @@ GROWTH = """
 import resource, sys
 from lora_scripts.data.clean import clean
 from lora_scripts.data.ledger import Ledger
-from lora_scripts.data.records import Draft
+from lora_scripts.data.records import Draft, Message
 size = int(sys.argv[1])
 ledger = Ledger()
-rows = (("f.jsonl", Draft(i, (("user", f"问题{i}" + "甲" * size), ("assistant", f"答案{i}" + "乙" * size))))
+rows = (("f.jsonl", Draft(i, (Message("user", f"问题{i}" + "甲" * size), Message("assistant", f"答案{i}" + "乙" * size))))
         for i in range(20000))
 kept = sum(1 for _ in clean(rows, ledger))
 assert kept == ledger.kept == 20000

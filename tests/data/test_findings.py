@@ -335,7 +335,13 @@ def test_a_hundred_thousand_records_take_seconds() -> None:
     rng = random.Random(1)
     pool = [letters(rng, 40) for _ in range(500)]
     rows = [
-        ("f", Draft(i, (("user", f"{pool[i % 499]}{i}？"), ("assistant", "，".join(rng.sample(pool, 4)) + "。"))))
+        (
+            "f",
+            Draft(
+                i,
+                (Message("user", f"{pool[i % 499]}{i}？"), Message("assistant", "，".join(rng.sample(pool, 4)) + "。")),
+            ),
+        )
         for i in range(5_000)
     ]
     begun = time.process_time()

@@ -47,7 +47,8 @@ def read(path: Path, *values: object, **more: object) -> Reading:
 def cleaned(*pairs: tuple[str, str, str | None]) -> tuple[list[Record], Ledger]:
     ledger = Ledger()
     drafts = [
-        ("a.jsonl", Draft(n, (("user", q), ("assistant", a)), rejected=r)) for n, (q, a, r) in enumerate(pairs, 1)
+        ("a.jsonl", Draft(n, (Message("user", q), Message("assistant", a)), rejected=r))
+        for n, (q, a, r) in enumerate(pairs, 1)
     ]
     return list(clean(drafts, ledger)), ledger
 

@@ -137,7 +137,7 @@ def test_drafts_are_there_before_the_file_has_been_read(tmp_path: Path, monkeypa
     monkeypatch.setattr(sources, "WHOLE", 1000)
     ledger = Ledger()
     drafts = iter_drafts(tmp_path, None, None, ledger)
-    assert next(drafts)[1].turns[0][1].startswith("第0趟车")
+    assert next(drafts)[1].turns[0].content.startswith("第0趟车")
     assert ledger.decisions == []
     with pytest.raises(DataError, match="foo, bar"):
         list(drafts)

@@ -9,7 +9,7 @@ import pytest
 from lora_scripts.data.clean import clean
 from lora_scripts.data.findings import Finder
 from lora_scripts.data.ledger import Decision, Finding, Ledger
-from lora_scripts.data.records import Draft
+from lora_scripts.data.records import Draft, Message
 from lora_scripts.data.report import counts, summary, write_report
 
 VOID = {"meta", "rect", "br", "img"}
@@ -47,7 +47,7 @@ def outline(folder: Path) -> Outline:
 
 def draft(line: int, *turns: str) -> tuple[str, Draft]:
     roles = ("user", "assistant")
-    return "f", Draft(line, tuple((roles[i % 2], t) for i, t in enumerate(turns)))
+    return "f", Draft(line, tuple(Message(roles[i % 2], t) for i, t in enumerate(turns)))
 
 
 @pytest.fixture

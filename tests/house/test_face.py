@@ -30,7 +30,7 @@ FACE = {
     "train": ("assemble/__init__.py", "config: str | os.PathLike[str], *overrides: str -> Outcome | None"),
 }
 FIELDS = {
-    "Message": ["role", "content"],
+    "Message": ["role", "content", "trained", "reasoning"],
     "Record": ["messages", "source", "synthetic", "rejected"],
     "PiiSpan": ["start", "end", "type", "value"],
     "Document": ["input_ids", "loss_mask", "source"],

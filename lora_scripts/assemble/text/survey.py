@@ -162,7 +162,7 @@ def rows_of(survey: Survey) -> Rows:
 
 
 def _bytes(record: Record) -> bytes:
-    said = [(m.role, m.content) for m in record.messages]
+    said = [(m.role, m.content) if m.trained else (m.role, m.content, "context") for m in record.messages]
     return repr((said, record.rejected) if record.rejected else said).encode("utf-8", "surrogatepass")
 
 

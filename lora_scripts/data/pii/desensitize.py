@@ -184,7 +184,7 @@ def _clean_records(
         for message in record.messages:
             content, hits = rewrite(message.content, mode=mode, types=types, key=key)
             kinds += [kind for kind, _ in hits]
-            messages.append(message if not hits else Message(message.role, content))
+            messages.append(message if not hits else replace(message, content=content))
         rejected = record.rejected
         if rejected is not None:
             rejected, hits = rewrite(rejected, mode=mode, types=types, key=key)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from lora_scripts.data.records import Draft
+from lora_scripts.data.records import Draft, Message
 
 Remarks = list[tuple[str, str, int, dict[str, object]]]
 
@@ -116,7 +116,7 @@ def _cut(turns: Sequence[Turn], breaks: set[int], conversations: bool) -> list[D
 
     def close() -> None:
         if block:
-            drafts.append(Draft(block[0].line, tuple((t.role, t.words) for t in block)))
+            drafts.append(Draft(block[0].line, tuple(Message(t.role, t.words) for t in block)))
             block.clear()
 
     for i, turn in enumerate(turns):

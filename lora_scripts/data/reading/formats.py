@@ -227,7 +227,7 @@ def _of_kind(drafts: Iterable[Draft], where: str, preference: bool) -> Iterator[
     if not preference:
         for draft in drafts:
             if draft.rejected is not None:
-                raise DataError("preference.unwanted", where=f"{where}{draft.part}:{draft.line}")
+                raise DataError("preference.unwanted", where=f"{where}{draft.part}:{draft.place}")
             yield draft
         return
     drafts = iter(drafts)
@@ -237,7 +237,7 @@ def _of_kind(drafts: Iterable[Draft], where: str, preference: bool) -> Iterator[
         if draft.rejected is not None:
             break
     if all(draft.rejected is None for draft in head) and any(draft.turns for draft in head):
-        raise DataError("preference.none_there", where=f"{where}{head[0].part}:{head[0].line}", count=len(head))
+        raise DataError("preference.none_there", where=f"{where}{head[0].part}:{head[0].place}", count=len(head))
     for draft in chain(head, drafts):
         ordinary = draft.rejected is None and not draft.reason
         yield replace(draft, turns=(), reason="not_a_preference") if ordinary else draft

@@ -13,7 +13,7 @@ from lora_scripts.data.reading.columns import find_columns, find_pair, guesses, 
 from lora_scripts.data.reading.json_shapes import Shape, is_talk, is_texts, talk_key, turns_of
 from lora_scripts.data.reading.names import given_roles
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
@@ -113,7 +113,7 @@ def _drafts(
         if isinstance(value, dict):
             tools += bool(value.get("tools"))
             made = value.get("synthetic") is True
-        yield Draft(line, said.turns, synthetic=made, rejected=said.rejected)
+        yield Draft(line, tuple(Message(*t) for t in said.turns), synthetic=made, rejected=said.rejected)
     parsed.detail = say("data.detail.objects", shapes="; ".join(str(k) for k, _ in how.most_common(4)))
     if tools:
         parsed.remarks.append(("warning", "tools_not_shown", first, {"count": tools}))

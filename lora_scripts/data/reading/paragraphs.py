@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from lora_scripts.data.clean import scrub
-from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
 # Line (1-based) and text.
@@ -56,7 +56,7 @@ def read_paragraphs(text: str) -> Parsed | None:
 
 def _draft(pair: Pair) -> Draft:
     (number, asked), answer = pair
-    turns = (("user", asked), ("assistant", "\n".join(words for _, words in answer)))
+    turns = (Message("user", asked), Message("assistant", "\n".join(words for _, words in answer)))
     return Draft(number, turns if answer else turns[:1])
 
 

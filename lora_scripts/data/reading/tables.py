@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 
 from lora_scripts.data.reading.columns import Columns, find_columns, guesses, shown
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
@@ -209,7 +209,7 @@ def drafts_of_rows(rows: Iterable[Row], names: Sequence[str], taken: Columns, pa
             note = say("data.note.ragged", there=len(cells), wanted=len(names))
         elif turns := _turns(cells, place, taken):
             worse = cells[place[taken.rejected]] if taken.rejected else None
-            yield Draft(line, turns, part=part, rejected=worse)
+            yield Draft(line, tuple(Message(*t) for t in turns), part=part, rejected=worse)
             continue
         else:
             note = say("data.note.bad_value", name=taken.history)

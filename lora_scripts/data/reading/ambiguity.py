@@ -1,0 +1,57 @@
+"""Asking instead of guessing: the ways to read a file that are shown to the user, each tried before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from lora_scripts.data.clean import clean
+from lora_scripts.data.ledger import Ledger
+from lora_scripts.data.records import Draft
+from lora_scripts.errors import Alternative, AmbiguousDataError, DataError, Problem
+from lora_scripts.messages import text
+
+Settings = dict[str, dict[str, Any]]
+
+_TRIED_DRAFTS = 200
+_SHOWN_RECORDS = 3
+_SHOWN_ALTERNATIVES = 4
+
+
+def try_alternatives(
+    settings: Iterable[Settings], read: Callable[[Settings], Iterable[Draft]], where: str
+) -> list[Alternative]:
+    """The ``settings`` under which ``read`` gives records, with the first of these; the others are not worth showing.
+
+    Args:
+        settings: Config keys that decide, see ``Alternative``; the best first.
+        read: Reads (the beginning of) the file under them.
+        where: The file's name, for the places of the records.
+    """
+    alternatives: list[Alternative] = []
+    for one in settings:
+        if any(one == other.settings for other in alternatives):
+            continue
+        try:
+            drafts = ((where + draft.part, draft) for draft in islice(read(one), _TRIED_DRAFTS))
+            records = tuple(islice(clean(drafts, Ledger()), _SHOWN_RECORDS))
+        except DataError:
+            continue
+        if records:
+            alternatives.append(Alternative(one, records))
+        if len(alternatives) == _SHOWN_ALTERNATIVES:
+            break
+    return alternatives
+
+
+def ambiguous(key: str, where: str, alternatives: Sequence[Alternative], **values: object) -> DataError:
+    """The error that asks which of ``alternatives`` is meant; ``key`` is the text of the question.
+
+    Without alternatives it is a plain refusal, whose text says what is unclear.
+    """
+    if not alternatives:
+        return DataError(key, where=where, **values)
+    shown = "\n".join(f"{number}) {one}" for number, one in enumerate(alternatives, 1))
+    fix = text("data.choose_reading", alternatives="\n" + shown)
+    return AmbiguousDataError([Problem(text(key, **values), where, fix)], alternatives)
