@@ -44,13 +44,13 @@ def _any_text(source: Source, roles: Roles, columns: Names) -> Parsed | None:
         return (
             read_blocks(source, roles)
             or _no_speakers("\n".join(islice(source.lines(), 10_000)), source.where)
-            or read_table(source, columns, sure=columns is not None)
+            or read_table(source, columns, roles, sure=columns is not None)
             or read_blocks(source, roles, spoken=False)
         )
     return (
         read_transcript(source.whole, source.where, roles)
         or _no_speakers(source.whole, source.where)
-        or read_table(source, columns, sure=columns is not None)
+        or read_table(source, columns, roles, sure=columns is not None)
         or read_paragraphs(source.whole)
     )
 
@@ -77,7 +77,7 @@ def _of_text(read: TextReader) -> Reader:
 
 
 _text = _of_text(_any_text)
-_table = _of_text(lambda source, roles, columns: read_table(source, columns))
+_table = _of_text(lambda source, roles, columns: read_table(source, columns, roles))
 _json = _of_text(lambda source, roles, columns: read_objects(source, columns, roles))
 
 # Suffix → reader. A reader gets (path, its name, roles, columns) and answers None where it sees no pair.
