@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.data import generated_tables
+from tests.data import generated_layouts, generated_objects, generated_tables
 from tests.data.generated_judge import ASKED, CRASHED, READ, REFUSED, UNADVISED, VERDICTS, WRONG, Judgement, judge
 from tests.data.generated_truth import GeneratedFile, Kind
 
-KINDS: dict[str, Kind] = {kind.__name__: kind for module in (generated_tables,) for kind in module.KINDS}
+MODULES = (generated_tables, generated_objects, generated_layouts)
+KINDS: dict[str, Kind] = {kind.__name__: kind for module in MODULES for kind in module.KINDS}
 
 
 def all_files(kind: str = "") -> Iterator[GeneratedFile]:
