@@ -11,11 +11,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.data import generated_layouts, generated_objects, generated_tables
+from tests.data import (
+    generated_cells,
+    generated_layouts,
+    generated_objects,
+    generated_tables,
+    generated_workbooks,
+)
 from tests.data.generated_judge import ASKED, CRASHED, READ, REFUSED, UNADVISED, VERDICTS, WRONG, Judgement, judge
 from tests.data.generated_truth import GeneratedFile, Kind
 
-MODULES = (generated_tables, generated_objects, generated_layouts)
+MODULES = (generated_tables, generated_cells, generated_workbooks, generated_objects, generated_layouts)
 KINDS: dict[str, Kind] = {kind.__name__: kind for module in MODULES for kind in module.KINDS}
 
 
