@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.data import (
     generated_cells,
+    generated_exports,
     generated_layouts,
     generated_objects,
     generated_tables,
@@ -21,7 +22,14 @@ from tests.data import (
 from tests.data.generated_judge import ASKED, CRASHED, READ, REFUSED, UNADVISED, VERDICTS, WRONG, Judgement, judge
 from tests.data.generated_truth import GeneratedFile, Kind
 
-MODULES = (generated_tables, generated_cells, generated_workbooks, generated_objects, generated_layouts)
+MODULES = (
+    generated_tables,
+    generated_cells,
+    generated_workbooks,
+    generated_objects,
+    generated_layouts,
+    generated_exports,
+)
 KINDS: dict[str, Kind] = {kind.__name__: kind for module in MODULES for kind in module.KINDS}
 
 

@@ -90,7 +90,7 @@ def _shortfall(file: GeneratedFile, reading: Any) -> str:
         if not reason:
             return ""
         reasons.append(reason)
-    closest = [r for r in reasons if r.startswith("not learned")] or reasons
+    closest = [r for r in reasons if r.startswith(("not learned", "records share"))] or reasons
     left = f"; left out: {dict(ledger.bins)}" if getattr(ledger, "bins", None) else ""
     return closest[0] + left
 
