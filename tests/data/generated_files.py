@@ -17,6 +17,7 @@ from tests.data import (
     generated_layouts,
     generated_objects,
     generated_tables,
+    generated_transcripts,
     generated_workbooks,
 )
 from tests.data.generated_judge import ASKED, CRASHED, READ, REFUSED, UNADVISED, VERDICTS, WRONG, Judgement, judge
@@ -29,6 +30,7 @@ MODULES = (
     generated_objects,
     generated_layouts,
     generated_exports,
+    generated_transcripts,
 )
 KINDS: dict[str, Kind] = {kind.__name__: kind for module in MODULES for kind in module.KINDS}
 
