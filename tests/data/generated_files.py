@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.data import (
     generated_cells,
+    generated_chats,
+    generated_documents,
     generated_exports,
     generated_layouts,
     generated_objects,
@@ -31,6 +33,8 @@ MODULES = (
     generated_layouts,
     generated_exports,
     generated_transcripts,
+    generated_chats,
+    generated_documents,
 )
 KINDS: dict[str, Kind] = {kind.__name__: kind for module in MODULES for kind in module.KINDS}
 
