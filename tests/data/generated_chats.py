@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tests.data.generated_content import draw
+from tests.data.generated_content import domains_for, draw
 from tests.data.generated_exports import exchanges_of
 from tests.data.generated_transcripts import Texts
 from tests.data.generated_truth import GeneratedFile, Truth, session_truths
@@ -44,7 +44,8 @@ def chat(
     rng = random.Random(seed)
     sent: list[Sent] = []
     sessions: Sessions = []
-    for k, p in enumerate(draw(count, seed, language=language)):
+    domains = domains_for(agent, count) if language == "zh" else ()
+    for k, p in enumerate(draw(count, seed, *domains, language=language)):
         at = datetime(2024, 3, 18, 9, 12, 5) + timedelta(days=k, minutes=rng.randrange(300))
         sessions.append([])
         for m, (question, answer) in enumerate(exchanges_of(p)):
@@ -207,7 +208,7 @@ def greeting_by_name() -> Files:
     """A message that begins with the other one's name is still from its sender."""
     t = Texts("greeting_by_name", 1)
     for i, (client, agent) in enumerate((("张总", "李律师"), ("王姐", "客服小美"), ("业主刘先生", "王管家"))):
-        pairs = draw(9 + 2 * i, 1060 + i)
+        pairs = draw(9 + 2 * i, 1060 + i, *domains_for(agent, 13))
         lines, sessions = [], []
         for k, p in enumerate(pairs):
             question = (
@@ -232,8 +233,8 @@ def group_chat() -> Files:
     """Three and more people: asking who answers is right, and so is telling who was left out."""
     t = Texts("group_chat", 2)
     for i in range(3):
-        pairs = draw(9 + i, 1070 + i, "property", "it")
-        agent = ("物业小陈", "IT值班", "班主任李老师")[i]
+        agent = ("物业小陈", "IT值班", "客服小林")[i]
+        pairs = draw(8 if i == 1 else 9 + i, 1070 + i, *domains_for(agent, 8))
         others = ("1栋刘姐", "3栋老赵", "5栋小何")
         lines = []
         for k, p in enumerate(pairs):

@@ -120,6 +120,25 @@ def all_pairs(language: str = "zh") -> tuple[Pair, ...]:
     return (*_written("generated_pairs.txt"), *_composed())
 
 
+DOMAIN_NAMES = {
+    "law": "法律", "medical": "医疗", "finance": "财务", "shop": "售后",
+    "hr": "人事", "it": "信息技术", "property": "物业", "edu": "教务",
+}  # fmt: skip
+# what is asked of whom, by a part of the name
+ROLE_DOMAINS = {
+    "律师": ("law", "hr"), "医生": ("medical",), "护士": ("medical",), "物业": ("property",), "管家": ("property",),
+    "客服": ("shop",), "店员": ("shop",), "人事": ("hr",), "老师": ("edu",), "班主任": ("edu",), "IT": ("it",),
+    "话务员": ("property", "edu"), "顾问": ("hr", "law"), "秘书": ("hr", "finance"), "老周": ("it", "finance"),
+    "学生": ("law", "finance", "it"), "考生": ("law", "finance", "it"), "保险": ("finance", "law", "medical"),
+}  # fmt: skip
+
+
+def domains_for(role: str, count: int) -> tuple[str, ...]:
+    """Domains that fit who answers, so far as there are ``count`` pairs of them; else all."""
+    fitting = next((domains for part, domains in ROLE_DOMAINS.items() if part in role), ())
+    return fitting if sum(p.domain in fitting for p in all_pairs()) >= count else ()
+
+
 def draw(
     count: int,
     seed: int,

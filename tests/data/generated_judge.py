@@ -37,14 +37,14 @@ def judge(file: GeneratedFile, folder: Path) -> Judgement:
     path.write_bytes(file.content)
     try:
         reading = read_records(path)
-        shortfall = _shortfall(file, reading)
+        reason = shortfall(file, reading)
     except DataError as error:
         return _judge_question(file, path, error)
     except Exception as error:  # any other exception is the verdict
         return Judgement(file, CRASHED, f"{type(error).__name__}: {error}"[:200])
     if not file.truths and not reading.records:
         return Judgement(file, REFUSED)
-    return Judgement(file, WRONG, shortfall) if shortfall else Judgement(file, READ)
+    return Judgement(file, WRONG, reason) if reason else Judgement(file, READ)
 
 
 def _judge_question(file: GeneratedFile, path: Path, error: DataError) -> Judgement:
@@ -57,7 +57,7 @@ def _judge_question(file: GeneratedFile, path: Path, error: DataError) -> Judgem
     for alternative in alternatives:
         settings: Mapping[str, Any] = alternative.settings
         try:
-            shortfalls.append(_shortfall(file, read_records(path, **settings)))
+            shortfalls.append(shortfall(file, read_records(path, **settings)))
         except Exception as failure:  # advice that cannot be followed is no advice, whatever it raises
             return Judgement(file, UNADVISED, f"{settings} fails: {' '.join(str(failure).split())}"[:200])
     if "" in shortfalls:
@@ -65,7 +65,7 @@ def _judge_question(file: GeneratedFile, path: Path, error: DataError) -> Judgem
     return Judgement(file, UNADVISED, f"none of {[a.settings for a in alternatives]} is right: {shortfalls[0]}"[:300])
 
 
-def _shortfall(file: GeneratedFile, reading: Any) -> str:
+def shortfall(file: GeneratedFile, reading: Any) -> str:
     """What is wrong with a reading; empty where nothing is."""
     records = [
         tuple((m.role, normalised(m.content), getattr(m, "trained", True) is not False) for m in record.messages)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from tests.data.generated_content import Pair
+from tests.data.generated_content import DOMAIN_NAMES, Pair
 from tests.data.generated_truth import GeneratedFile, Truth, fixed_zip
 
 Row = Sequence[str]
@@ -140,7 +140,12 @@ def cells(pairs: Sequence[Pair], *columns: str | Sequence[str]) -> list[list[str
     values that are taken in turn."""
     rows = []
     for i, p in enumerate(pairs):
-        named = {"question": p.question, "answer": p.answer, "title": p.title, "domain": p.domain}
+        named = {
+            "question": p.question,
+            "answer": p.answer,
+            "title": p.title,
+            "domain": p.domain if p.question.isascii() else DOMAIN_NAMES[p.domain],
+        }
         named |= {"id": str(20240301 + i), "time": timestamp(i), "later": timestamp(i, 95), "number": str(i + 1)}
         rows.append([named[c] if isinstance(c, str) else c[i % len(c)] for c in columns])
     return rows

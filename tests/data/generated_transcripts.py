@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from tests.data.generated_content import draw
+from tests.data.generated_content import domains_for, draw
 from tests.data.generated_exports import exchanges_of
 from tests.data.generated_sheets import PEOPLE, STEMS, timestamp
 from tests.data.generated_truth import (
@@ -51,6 +51,7 @@ class Texts:
 
 def known_labels() -> Files:
     t = Texts("known_labels")
+    known = (("law", "hr"), (), ("shop",), (), (), (), ("medical",))
     for i, shape in enumerate(
         (
             "用户：{q}\n律师：{a}\n\n",
@@ -62,7 +63,7 @@ def known_labels() -> Files:
             "病人：{q}\n医生：{a}\n\n\n",
         )
     ):
-        pairs = draw(6 + 5 * i if i < 4 else 14, 800 + i, language="en" if i in (4, 5) else "zh")
+        pairs = draw((12, 11, 16, 21, 14, 14, 9)[i], 800 + i, *known[i], language="en" if i in (4, 5) else "zh")
         text = "".join(shape.format(q=p.question, a=p.answer) for p in pairs)
         parted = shape.endswith("\n\n")
         truths = [pairs_truth(pairs)] if parted else session_truths([[(p.question, p.answer)] for p in pairs])
@@ -81,7 +82,7 @@ def unknown_role_names() -> Files:
             ("张三", "李四"),
         )
     ):
-        pairs = draw(10 + 2 * i if i != 4 else 12, 810 + i, language="en" if i == 4 else "zh")
+        pairs = draw((8, 12, 8, 16, 12, 20)[i], 810 + i, *domains_for(assistant, 8), language="en" if i == 4 else "zh")
         colon = ":" if i == 4 else "："
         text = "".join(f"{user}{colon} {p.question}\n{assistant}{colon} {p.answer}\n\n" for p in pairs)
         yield t.file(f"{user}/{assistant}", text, [pairs_truth(pairs)], may_ask=i in (3, 5))
@@ -98,8 +99,8 @@ def third_speaker() -> Files:
             ("学员", "老师", "旁白", "学员离开教室。"),
         )
     ):
-        pairs = draw(12 + 3 * i, 820 + i)
-        places = (4, 7, 9) if i else (5,)
+        pairs = draw((12, 15, 9, 8)[i], 820 + i, *domains_for(assistant, 8))
+        places = (3, 4, 7) if i else (5,)
         text = "".join(
             f"{user}：{p.question}\n{assistant}：{p.answer}\n" + (f"{third}：{remark}\n" if k in places else "") + "\n"
             for k, p in enumerate(pairs)
@@ -127,9 +128,11 @@ def forms() -> Files:
             ("【工单】{k}\n【问题描述】{q}\n【处理意见】{a}\n【经办人】王芳\n", ("经办人",), "\n"),
         )
     ):
-        pairs = draw((9, 15, 8, 12, 11)[i], 830 + i, language="en" if i == 3 else "zh")
+        domains = (("law", "hr"), ("property",), ("medical",), (), ("property", "it"))[i]
+        people = ("Ann Lee", "Bob Ray", "Mia Chen") if i == 3 else PEOPLE
+        pairs = draw((9, 15, 8, 12, 11)[i], 830 + i, *domains, language="en" if i == 3 else "zh")
         text = "".join(
-            fields.format(who=PEOPLE[k % 12], k=k + 1, time=timestamp(k), q=p.question, a=p.answer) + end
+            fields.format(who=people[k % len(people)], k=k + 1, time=timestamp(k), q=p.question, a=p.answer) + end
             for k, p in enumerate(pairs)
         )
         never = ("已办结", "非常满意", "两周后", "Status", "经办人")
@@ -224,8 +227,8 @@ def colons_in_answers() -> Files:
         "Note: keep the receipt.\nWhere: front desk, ground floor",
     )
     for i, lines in enumerate(extra):
-        pairs = draw(12, 880 + i, language="en" if i == 3 else "zh")
         user, assistant = (("用户", "律师"), ("业主", "物业"), ("咨询人", "顾问"), ("Customer", "Agent"))[i]
+        pairs = draw(12, 880 + i, *domains_for(assistant, 12), language="en" if i == 3 else "zh")
         gap = "\n" if i == 2 else ""
         answers = [p.answer + ("\n" + gap + lines if k in (2, 5, 9) else "") for k, p in enumerate(pairs)]
         text = "".join(f"{user}：{p.question}\n{assistant}：{a}\n\n" for p, a in zip(pairs, answers, strict=True))
@@ -243,8 +246,8 @@ def headers_between_records() -> Files:
             "=== Ticket #{k} | {time} | closed ===\n",
         )
     ):
-        pairs = draw(10 + i, 890 + i, language="en" if i == 3 else "zh")
         user, assistant = (("病人", "医生"), ("市民", "话务员"), ("问", "答"), ("Customer", "Agent"))[i]
+        pairs = draw((9, 11, 12, 13)[i], 890 + i, *domains_for(assistant, 9), language="en" if i == 3 else "zh")
         own = "\n" if i == 0 else ""
         text = "".join(
             head.format(k=k + 1, title=p.title, time=timestamp(k))
@@ -320,7 +323,7 @@ def student_answers() -> Files:
     for i, (user, assistant) in enumerate(
         (("老师", "学生"), ("考官", "考生"), ("Interviewer", "Candidate"), ("领导", "秘书"))
     ):
-        pairs = draw(11 + i, 930 + i, language="en" if i == 2 else "zh", asking=True)
+        pairs = draw(11 + i, 930 + i, *domains_for(assistant, 14), language="en" if i == 2 else "zh", asking=True)
         text = "".join(f"{user}：{p.question}\n{assistant}：{p.answer}\n\n" for p in pairs)
         yield t.file(f"{user}/{assistant}", text, [pairs_truth(pairs)], may_ask=True)
 
