@@ -199,7 +199,7 @@ def test_tool_calls_and_pictures_are_left_out_with_their_reason(tmp_path: Path) 
 
 def test_unknown_keys_are_shown_and_columns_names_them(tmp_path: Path) -> None:
     text = json.dumps([{"foo": q, "bar": a} for q, a in QA])
-    with pytest.raises(DataError, match="hold question and answer. There are: foo, bar"):
+    with pytest.raises(DataError, match=r"hold question and answer\? There are: foo, bar"):
         read(tmp_path / "t.json", text)
     assert pairs(read(tmp_path / "t.json", text, columns={"question": "foo", "answer": "bar"})) == QA
 

@@ -20,7 +20,7 @@ from lora_scripts.data.reading.spreadsheets import read_workbook
 from lora_scripts.data.reading.tables import read_table
 from lora_scripts.data.reading.transcript import read_transcript, unmarked_speakers
 from lora_scripts.data.records import Draft, Parsed, Record
-from lora_scripts.errors import DataError, Problem
+from lora_scripts.errors import AmbiguousDataError, DataError, Problem
 
 Roles = Mapping[str, str | Sequence[str]] | None
 Names = Mapping[str, str | Sequence[str]] | None
@@ -155,6 +155,7 @@ def iter_drafts(
     if not root.exists():
         raise DataError("data.missing", where=root)
     problems: list[Problem] = []
+    unclear: AmbiguousDataError | None = None
     for file in _files(root, ledger) if root.is_dir() else [root]:
         try:
             yield from _read_file(file, roles, columns, ledger, preference)
@@ -163,6 +164,10 @@ def iter_drafts(
                 ledger.findings.append(finding("info", "paper_not_read", str(file), why=error.problems[0].text))
             else:
                 problems += error.problems
+                if isinstance(error, AmbiguousDataError):
+                    unclear = unclear or error
+    if unclear:
+        raise AmbiguousDataError(problems, unclear.alternatives)
     if problems:
         raise DataError(problems)
     if not ledger.decisions:

@@ -213,11 +213,12 @@ class _RowReader:
             talk = value.get(messages_key(value), []) if isinstance(value, dict) else value
             if speakers := speakers_in(talk):
                 talks.append(speakers)
-        unknown = {name for talk in talks for name, _ in talk if not (self.roles.get(name) or role_of(name))}
+        known = self.roles.keys() | TOOL_NAMES
+        unknown = {name for talk in talks for name, _ in talk if name not in known and not role_of(name)}
         strange = sum(any(name in unknown for name, _ in talk) for talk in talks)
         if strange > _FEW_STRANGERS * len(talks):
             self.roles = speaker_roles(talks, self.roles)
-            self.learned = sorted(unknown & self.roles.keys() - TOOL_NAMES)
+            self.learned = sorted(unknown & self.roles.keys())
 
     def choose_layouts(self, objects: Sequence[Mapping[str, Any]], line: int, head: Sequence[Row]) -> bool:
         """Decide for each set of keys; False where none of them holds a question and an answer.
