@@ -122,6 +122,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{user} → user; {assistant} → assistant; {mode}",
         "{user} → 用户；{assistant} → 助手；{mode}",
     ),
+    "detail.unlabelled": ("(no label)", "（无标签）"),
     "detail.pairs": ("one question and answer each", "一问一答"),
     "detail.conversations": ("conversations of several turns", "多轮对话"),
     "detail.table": ("delimiter {delimiter}; {columns}", "分隔符 {delimiter}；{columns}"),

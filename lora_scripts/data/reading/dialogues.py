@@ -66,6 +66,12 @@ def drafts_of(turns: Sequence[Turn], one_line: bool) -> tuple[list[Draft], str, 
     return _cut(turns, breaks if conversations else set(opens), conversations), _mode(conversations), remarks
 
 
+def record_openings(turns: Sequence[Turn]) -> set[int]:
+    """Turns, whoever's, that stand behind a divider or a number, or behind more blank lines than usual."""
+    usual = median_low([t.blank for t in turns if not t.inline] or [0])
+    return {i for i, t in enumerate(turns) if t.divided or t.numbered or t.blank > usual}
+
+
 def _mode(conversations: bool) -> str:
     return "conversations" if conversations else "pairs"
 

@@ -1,0 +1,167 @@
+"""Forms: records of named fields in one order, one field a line or several (``咨询人：…``, ``咨询内容：…``, ``答复：…``)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lora_scripts.data.clean import scrub
+from lora_scripts.data.reading.columns import Columns, find_columns
+from lora_scripts.data.reading.labels import Mark, find_marks
+from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, role_of, simple
+from lora_scripts.data.reading.turn_evidence import degenerate
+from lora_scripts.data.records import Draft, Message, Parsed
+from lora_scripts.messages import text as say
+
+Names = Mapping[str, str | Sequence[str]] | None
+
+_FEWEST_FIELDS = 3
+_FEWEST_RECORDS = 3
+# Labels of an answer's own parts; as fields they go with the field above them.
+_PARTS_OF_ANSWERS = frozenset(
+    "注意 注 结论 依据 法律依据 法条原文 说明 提示 温馨提示 例 例如 比如 如下 分析 建议 总结 步骤 流程 要求 补充 另 此外 note warning tip".split()
+)
+_FIELD_WORDS = re.compile(
+    r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output|instruction|input|^[qa]$"
+)
+_NO_TEXT = re.compile(
+    r"[\d\-+/.: 年月日*xX()（）]+|1\d{10}|[\w.]+@[\w.]+|https?://\S+|[\u4e00-\u9fff·]{2,4}\d{0,3}|[\u4e00-\u9fff]{1,3}(?:先生|女士|小姐)|\w{0,6}[-_]?\d+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of one record: its label, its line (0-based), where its text begins, the line behind it."""
+
+    name: str
+    line: int
+    start: int
+    stop: int
+
+
+def read_form(text: str, where: str, columns: Names = None) -> Parsed | None:
+    """The records of a form, or None where the text is none.
+
+    Args:
+        text: A whole file.
+        where: Its name, for messages.
+        columns: Names of fields, as for tables.
+
+    Raises:
+        DataError: The question or the answer may be in several fields.
+    """
+    text, _ = scrub(text)
+    lines = text.split("\n")
+    marks = find_marks(lines)
+    labels = _labels(marks)
+    if len(labels) < _FEWEST_FIELDS:
+        return None
+    records = _records(lines, [m for m in marks if m.name in labels], labels)
+    rows = [{f.name: _value(lines, f) for f in fields} for fields in records]
+    chosen = choose_fields(list(labels.values()), rows, columns, f"{where}:{records[0][0].line + 1}")
+    if chosen is None or (not columns and _is_transcript(labels, chosen)):
+        return None
+    account = LineRoles(lines)
+    account.assign(0, records[0][0].line, "left_out")
+    roles = {chosen.question: "question", chosen.answer: "answer", chosen.more: "context", chosen.system: "system"}
+    for fields in records:
+        for field in fields:
+            account.assign(field.line, field.stop, roles.get(field.name, "metadata"))
+    drafts = [_draft(fields[0].line + 1, row, chosen) for fields, row in zip(records, rows, strict=True)]
+    remarks: list[tuple[str, str, int, dict[str, object]]] = []
+    if above := sum(bool(line.strip()) for line in lines[: records[0][0].line]):
+        remarks.append(("info", "preamble", 1, {"lines": records[0][0].line, "count": above}))
+    unused = [name for name in labels.values() if name not in roles]
+    if unused:
+        remarks.append(("warning", "fields_not_used", records[0][0].line + 1, {"names": ", ".join(unused)}))
+    return account.account(Parsed("form", str(chosen), drafts, remarks))
+
+
+def choose_fields(names: Sequence[str], rows: Sequence[Mapping[str, str]], columns: Names, where: str) -> Columns | None:
+    """Which fields hold question and answer: by name, among those that hold text of their own.
+
+    Raises:
+        DataError: Several fit.
+    """
+    if columns:
+        return find_columns(names, columns, where)
+    likely = []
+    for name in names:
+        values = [row[name] for row in rows if row.get(name, "").strip()]
+        few = len(values) >= 4 and len(set(values)) <= max(2, 0.3 * len(values)) and max(map(len, values)) <= 20
+        plain = sum(bool(_NO_TEXT.fullmatch(value)) for value in values)
+        if values and not few and plain < 0.8 * len(values) and not degenerate(values):
+            likely.append(name)
+    return find_columns(likely, None, where)
+
+
+def _labels(marks: Sequence[Mark]) -> dict[str, str]:
+    """Plain name → label, for those that stand once in nearly every record and in one order; empty for no form."""
+    counts = Counter(m.name for m in marks)
+    first = next((m.name for m in marks if counts[m.name] >= _FEWEST_RECORDS), None)
+    if first is None:
+        return {}
+    records: list[list[str]] = []
+    for mark in marks:
+        if mark.name == first:
+            records.append([])
+        if records:
+            records[-1].append(mark.name)
+    there = Counter(name for record in records for name in set(record))
+    once = Counter(name for record in records for name, n in Counter(record).items() if n == 1)
+    fields = [n for n, c in there.items() if c >= max(_FEWEST_RECORDS, 0.6 * len(records)) and once[n] >= 0.9 * c]
+    places = {name: sum(r.index(name) / len(r) for r in records if name in r) / there[name] for name in fields}
+    order = {name: i for i, name in enumerate(sorted(fields, key=places.__getitem__))}
+    sequences = [[order[n] for n in record if n in order] for record in records]
+    if len(records) < _FEWEST_RECORDS or sum(s == sorted(s) for s in sequences) < 0.9 * len(records):
+        return {}
+    shown = {m.name: m.shown for m in reversed(marks)}
+    inner = [name for name in list(order)[1:] if name in _PARTS_OF_ANSWERS]
+    return {name: shown[name] for name in order if name not in inner}
+
+
+def _records(lines: Sequence[str], marks: Sequence[Mark], labels: Mapping[str, str]) -> list[list[_Field]]:
+    first = next(iter(labels))
+    while marks and marks[0].name != first:
+        marks = marks[1:]
+    records: list[list[_Field]] = []
+    ends = [m.line for m in marks[1:]] + [len(lines)]
+    for mark, end in zip(marks, ends, strict=True):
+        stop = end
+        while stop > mark.line + 1 and not lines[stop - 1].strip(" \t-=*#_~　"):
+            stop -= 1
+        if mark.name == first:
+            records.append([])
+        records[-1].append(_Field(labels[mark.name], mark.line, mark.start, max(stop, mark.line + 1)))
+    return records
+
+
+def _value(lines: Sequence[str], field: _Field) -> str:
+    return "\n".join([lines[field.line][field.start :], *lines[field.line + 1 : field.stop]]).strip()
+
+
+def _is_transcript(labels: Mapping[str, str], chosen: Columns) -> bool:
+    """Whether two people speak, or the other fields are a header above each question: not a form."""
+    by_label = {label: plain for plain, label in labels.items()}
+    order = list(labels.values())
+    question, answer = order.index(chosen.question), order.index(chosen.answer)
+    if all(_is_person(by_label[name]) for name in (chosen.question, chosen.answer)):
+        return True
+    others = [i for i in range(len(order)) if i not in (question, answer)]
+    only_above = answer == question + 1 and all(i < question for i in others)
+    return only_above and not any(role_of(by_label[order[i]]) for i in others)
+
+
+def _is_person(name: str) -> bool:
+    return (name in USER_NAMES or name in ASSISTANT_NAMES) and not _FIELD_WORDS.search(simple(name))
+
+
+def _draft(line: int, row: Mapping[str, str], chosen: Columns) -> Draft:
+    asked = "\n".join(filter(None, (row.get(chosen.question, ""), row.get(chosen.more or "", ""))))
+    turns = [Message("user", asked), Message("assistant", row.get(chosen.answer, ""))]
+    if chosen.system and row.get(chosen.system):
+        turns.insert(0, Message("system", row[chosen.system]))
+    return Draft(line, tuple(turns))
