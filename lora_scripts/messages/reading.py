@@ -88,4 +88,37 @@ TEXTS: dict[str, tuple[str, str]] = {
         "name the question and the answer with `columns` if that is wrong",
         "如不对，请用 `columns` 指出问题和答案",
     ),
+    "headings_do_not_ask": (
+        "{count} headings have text below them, but most of them do not ask; are they the questions?",
+        "有 {count} 个标题下面有正文，但多数标题不是问句；要把标题当作问题吗？",
+    ),
+    "headings_do_not_ask.fix": (
+        "write the questions as headings, or label question and answer",
+        "请把问题写成标题，或给问题和答案加上标签",
+    ),
+    "finding.headings_read": (
+        "{count} headings were read as questions, the text below each as its answer",
+        "有 {count} 个标题按问题读入，其下的正文按答案读入",
+    ),
+    "finding.section_titles": (
+        "{count} titles without a question are not read: {names}",
+        "有 {count} 个不含问题的标题没有读入：{names}",
+    ),
+    "finding.text_beside_questions": (
+        "{count} lines belong to no question and are not read",
+        "有 {count} 行不属于任何问题，没有读入",
+    ),
+    "finding.text_beside_questions.fix": ("look at the first ones; put a question above them if they should be learned", "请查看这些行；需要学习的，请在上面写上问题"),
+    "finding.markup_left_out": (
+        "{count} lines of scripts, styles, comments, navigation or contents are not read",
+        "脚本、样式、注释、导航或目录共 {count} 行没有读入",
+    ),
+    "finding.table_without_pairs": (
+        "a table of {count} rows without columns for question and answer is not read",
+        "有一个 {count} 行的表格没有问题列和答案列，没有读入",
+    ),
+    "finding.table_without_pairs.fix": (
+        "name its headers with `columns` if it holds data",
+        "其中有数据的，请用 `columns` 指出表头",
+    ),
 }

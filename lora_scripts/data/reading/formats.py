@@ -13,7 +13,7 @@ from lora_scripts.data.ledger import Decision, Ledger
 from lora_scripts.data.reading.columnar import read_arrow, read_parquet
 from lora_scripts.data.reading.objects import read_objects
 from lora_scripts.data.reading.office import read_document, read_pdf
-from lora_scripts.data.reading.running_text import read_running_text
+from lora_scripts.data.reading.running_text import read_html, read_markdown, read_running_text
 from lora_scripts.data.reading.sources import Source, open_source
 from lora_scripts.data.reading.spreadsheets import read_workbook
 from lora_scripts.data.reading.tables import read_table
@@ -64,6 +64,10 @@ FORMATS: dict[str, Reader] = {
     ".txt": _text,
     ".text": _text,
     ".log": _text,
+    ".md": _of_text(read_markdown),
+    ".markdown": _of_text(read_markdown),
+    ".html": _of_text(read_html),
+    ".htm": _of_text(read_html),
     ".csv": _table,
     ".tsv": _table,
     ".tab": _table,

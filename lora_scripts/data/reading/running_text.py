@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
+from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.blocks import read_blocks
 from lora_scripts.data.reading.chat_export import read_chat_export
 from lora_scripts.data.reading.forms import read_form
 from lora_scripts.data.reading.line_roles import refuse_unread
+from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
+from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
-from lora_scripts.data.reading.tables import read_table
+from lora_scripts.data.reading.tables import HEADER_ROWS, Row, drafts_of_rows, read_table, sheet_header
 from lora_scripts.data.reading.transcript import read_transcript
-from lora_scripts.data.records import Parsed
+from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 
 Names = Mapping[str, str | Sequence[str]] | None
 
+_MARKDOWN_QUESTION = re.compile(r"^#{1,6}\s.*[?？]\s*$", re.MULTILINE)
+_FEWEST_MARKDOWN = 3  # headings that ask, for a plain text to be Markdown
 _SAMPLED_LINES = 2_000  # of a large file, from which its layout is told
 
 
@@ -35,6 +42,8 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     """
     large = source.whole is None
     text = "\n".join(islice(source.lines(), _SAMPLED_LINES)) if source.whole is None else source.whole
+    if not roles and len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
+        return read_markdown(source, roles, columns)
     for read in (_read_chat, _read_form):
         if found := read(text, source.where, roles, columns):
             return _accounted(read(source.text(), source.where, roles, columns) if large else found, source.where)
@@ -45,6 +54,74 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     if parsed is None:
         parsed = read_blocks(source, roles, spoken=False) if large else read_paragraphs(text)
     return _accounted(parsed, source.where)
+
+
+def read_markdown(source: Source, roles: Names, columns: Names) -> Parsed | None:
+    """The records of a Markdown text: headings or bold lines that ask, tables, or else as of any running text.
+
+    Args:
+        source: The file.
+        roles: Names by role; ``{"user": ["heading"]}`` takes every heading for a question.
+        columns: Names of columns.
+
+    Raises:
+        DataError: As for ``read_running_text``; or headings do not ask, and nothing else does.
+    """
+    text = scrub(source.text())[0]
+    blocks = markdown_blocks(text.split("\n"))
+    found = read_sections(blocks, source.where, roles, columns, read_rows)
+    if found and found.format == "tables" and (spoken := read_transcript(text, source.where, roles)):
+        found = spoken
+    if found is None and not len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
+        found = read_running_text(source, roles, columns)
+    if found is None:
+        ask_about_headings(blocks, source.where, read_rows)
+    return _accounted(found, source.where)
+
+
+def read_html(source: Source, roles: Names, columns: Names) -> Parsed | None:
+    """The records of an HTML page: headings, ``dt``, ``summary`` or bold lines that ask, tables, or its text.
+
+    Args:
+        source: The file.
+        roles: As for ``read_markdown``.
+        columns: Names of columns.
+
+    Raises:
+        DataError: As for ``read_markdown``.
+    """
+    blocks = html_blocks(scrub(source.text())[0])
+    found = read_sections(blocks, source.where, roles, columns, read_rows)
+    if found and found.format != "tables":
+        return _accounted(found, source.where)
+    shown = [block for block in blocks if block.level >= 0]
+    text = "\n".join(block.text for block in shown)
+    spoken = read_running_text(Source(source.where, source.encoding, text), roles, None) if text.strip() else None
+    if spoken and (found is None or len(list(spoken.drafts)) >= len(list(found.drafts))):
+        spoken.drafts = [replace(d, line=shown[d.line - 1].line) for d in spoken.drafts]
+        spoken.remarks = [(s, k, shown[max(n, 1) - 1].line if n else 0, v) for s, k, n, v in spoken.remarks]
+        spoken.units["left_out"] += sum(block.level < 0 for block in blocks)
+        return spoken
+    if found is None:
+        ask_about_headings(blocks, source.where, read_rows)
+    return _accounted(found, source.where)
+
+
+def read_rows(rows: Rows, columns: Names) -> tuple[Sequence[Draft], str] | None:
+    """The drafts of a table inside a text, and how it was taken; None where it has no columns for pairs."""
+    head = [[cell.strip() for cell in cells] for _, cells in rows[: HEADER_ROWS + 1]]
+    try:
+        taken = sheet_header(head, set(), "", columns)
+    except DataError:
+        if not columns:
+            raise
+        return None
+    if not taken:
+        return None
+    found, (line, names, _) = taken
+    width = len(names)
+    even: Iterator[Row] = ((n, ([*cells, *[""] * width])[:width], "") for n, cells in rows[line:])
+    return list(drafts_of_rows(even, names, found, "")), str(found)
 
 
 def _read_chat(text: str, where: str, roles: Names, columns: Names) -> Parsed | None:

@@ -84,7 +84,8 @@ def _without_quotes(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, s
         if name not in names:  # went with the question that it answers
             continue
         role = names[name]
-        main = max((n for n in names if names[n] == role), key=lambda n: (opened[n], counts[n]))
+        opens = opened if role == "user" else Counter[str]()
+        main = max((n for n in names if names[n] == role), key=lambda n: (opens[n], counts[n]))
         if name == main:
             continue
         rest = {n: r for n, r in names.items() if n != name}

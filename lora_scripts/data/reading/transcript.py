@@ -166,7 +166,7 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
     first = turns[0].line
     top = header_start(lines, 0, first - 1, layout.header)
     if headers:
-        remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": _listed(layout.header)}))
+        remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": _header_names(lines, headers, layout)}))
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
     remarks += _remarks(turns, seen, names, notices)
@@ -179,6 +179,12 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
         remarks.append(("warning", "learned_roles", first, {"names": ", ".join(learned[:8])}))
     detail = say("data.detail.transcript", user=users, assistant=assistants, mode=say(f"data.detail.{mode}"))
     return account.account(Parsed("transcript", detail, drafts, remarks))
+
+
+def _header_names(lines: Sequence[str], headers: Sequence[int], layout: Layout) -> str:
+    """What the headers are, without what changes in them."""
+    titles = dict.fromkeys(lines[n - 1].strip() for n in headers if _TITLE.fullmatch(lines[n - 1]))
+    return _listed([*layout.header, *titles])
 
 
 def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int]) -> Remarks:
@@ -250,6 +256,20 @@ _DIVIDER = re.compile(
     re.IGNORECASE,
 )
 
+# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``; not in the middle of a text.
+_TITLE = re.compile(
+    r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}|第[\d一二三四五六七八九十百]{1,4}\s*[章节部篇编类][^。；，：:?？]{0,24}"
+    r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
+    r"|(?:chapter|part|section|topic)\s+[\dIVX]{1,4}\b.{0,40})\s*",
+    re.IGNORECASE,
+)
+
+
+def _is_title(body: Sequence[str]) -> bool:
+    """Whether the last line of a turn is the title of what follows: behind a blank line, or in Markdown."""
+    last = body[-1]
+    return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
+
 
 def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]) -> list[Turn]:
     """The turns between the marks, without dividers and headers behind them."""
@@ -266,7 +286,9 @@ def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
         behind = stop < end
         while len(body) > 1 and (
-            not body[-1].strip() or ((opens or end == len(lines)) and _DIVIDER.fullmatch(body[-1]))
+            not body[-1].strip()
+            or ((opens or end == len(lines)) and _DIVIDER.fullmatch(body[-1]))
+            or (opens and _is_title(body))
         ):
             behind |= bool(body.pop().strip())
         words = "\n".join(body)
@@ -306,6 +328,6 @@ def _account(lines: Sequence[str], turns: Sequence[Turn], layout: Layout, accoun
         stop = start + turn.words.count("\n") + 1
         account.assign(start, max(stop, start), turn.role)
         account.assign(stop, end, "metadata")
-        if stop < end and layout.header:
+        if stop < end:
             headers += [n + 1 for n in range(stop, end) if lines[n].strip() and not _DIVIDER.fullmatch(lines[n])]
     return headers
