@@ -110,7 +110,10 @@ def _excerpt(content: str, limit: int = 60) -> str:
 
 
 class AmbiguousDataError(DataError):
-    """A file can be read in several ways, and none is clearly better; each of ``alternatives`` was tried."""
+    """A file can be read in several ways, and none is clearly better; each of ``alternatives`` was tried.
+
+    Of several such files ``alternatives`` are those of the first one; ``problems`` are about all.
+    """
 
     def __init__(self, problems: Sequence[Problem], alternatives: Sequence[Alternative]) -> None:
         self.alternatives = tuple(alternatives)

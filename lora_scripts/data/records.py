@@ -54,8 +54,8 @@ class Draft:
     """A record as a reader found it, before cleaning: line in its file and turns.
 
     A draft that cannot be used has a ``reason`` (and a ``note``) instead of turns. ``part`` names the sheet, table
-    or page of a file that has such (``[Sheet1]``); lines count from its beginning. ``index`` (from 1) tells records
-    that begin on one line apart; 0 where the line has one. ``rejected``: as in ``Record``.
+    or page of a file that has such (``[Sheet1]``); lines count from its beginning. ``index`` (``7``, ``7.2``)
+    tells records that begin on one line apart; empty where the line has one. ``rejected``: as in ``Record``.
     """
 
     line: int
@@ -65,7 +65,7 @@ class Draft:
     part: str = ""
     synthetic: bool = False
     rejected: str | None = None
-    index: int = 0
+    index: str = ""
 
     @property
     def place(self) -> str:
@@ -100,3 +100,9 @@ class Parsed:
     remarks: list[Remark] = field(default_factory=list)
     encoding: str = ""
     units: Counter[str] = field(default_factory=Counter)
+
+    def absorb(self, part: Parsed) -> None:
+        """Add the drafts of a part of the file (a sheet, a table) and its account; its detail stays its own."""
+        self.drafts = [*self.drafts, *part.drafts]
+        self.remarks += part.remarks
+        self.units.update(part.units)

@@ -75,8 +75,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bad_role.fix": ("use user, assistant or system", "请用 user、assistant 或 system"),
     "two_roles": ("{name} stands under two roles", "{name} 同时写在两个角色下"),
     "two_roles.fix": ("keep it under one", "请只保留一个"),
-    "ambiguous_columns": ("several columns could be the {side}", "有几列都可能是 {side}"),
-    "ambiguous_columns.fix": ("set columns, one of: {guesses}", "请设置 columns，其中之一：{guesses}"),
+    "ambiguous_columns": ("several columns could be the {side}", "有几列都可能是{side}"),
+    "side.question": ("question", "问题"),
+    "side.answer": ("answer", "答案"),
     "bad_column_key": ("{name} is not a key of columns", "{name} 不是 columns 的键"),
     "bad_column_key.fix": (
         "use question, answer, rejected, input, system or history",
@@ -85,18 +86,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_column": ("there is no column {name}; there are: {there}", "没有 {name} 这一列；现有：{there}"),
     "no_column.fix": ("correct `columns`", "请改正 `columns`"),
     "no_columns": (
-        "which columns hold question and answer? The first row is: {there}",
-        "哪两列是问题和答案？第一行是：{there}",
+        "which columns or keys hold question and answer? There are: {there}",
+        "哪一列（键）是问题，哪一列是答案？现有：{there}",
     ),
     "no_columns.fix": (
-        "set columns, maybe to one of: {guesses}; or add a header row",
-        "请设置 columns，可能是其中之一：{guesses}；或补上表头",
+        "name them in the config: `columns: {{question: …, answer: …}}`; or add a header row",
+        "请在配置中写明 `columns: {{question: …, answer: …}}`；或补上表头",
     ),
-    "no_keys": (
-        "none of {count} objects has a question and an answer that we know; the first one's keys are: {there}",
-        "{count} 个对象里都认不出问题和答案；第一个的键是：{there}",
-    ),
-    "no_keys.fix": ("set columns, maybe to one of: {guesses}", "请设置 columns，可能是其中之一：{guesses}"),
     "not_json": ("this is not JSON: it begins with neither {{ nor [", "这不是 JSON：开头既不是 {{ 也不是 ["),
     "not_json.fix": (
         "give the file the suffix of what it is (.txt, .csv), or export it again",
@@ -130,6 +126,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "detail.conversations": ("conversations of several turns", "多轮对话"),
     "detail.table": ("delimiter {delimiter}; {columns}", "分隔符 {delimiter}；{columns}"),
     "detail.objects": ("{shapes}", "{shapes}"),
+    "detail.not_used": ("{detail} (not used: {names})", "{detail}（未使用：{names}）"),
     "detail.headless": (
         "delimiter {delimiter}; no header: question, answer",
         "分隔符 {delimiter}；没有表头：问题、答案",
@@ -236,8 +233,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "其中有数据的，请用 `columns` 指出表头",
     ),
     "finding.cells_without_header": (
-        "sheet {name}: {count} rows have cells beside the header, which are not read",
-        "工作表 {name}：有 {count} 行在表头之外还有内容，没有读入",
+        "sheet {name}: {count} cells beside the header are not read",
+        "工作表 {name}：表头之外还有 {count} 个单元格有内容，没有读入",
     ),
     "finding.tables_without_header": (
         "tables without columns for question and answer are not read: number {names}",
@@ -308,6 +305,84 @@ TEXTS: dict[str, tuple[str, str]] = {
         "look at a few with `preview`; write speakers' names if that is wrong",
         "请用 `preview` 看几条；如不对，请补上称呼",
     ),
+    "finding.hidden_rows": (
+        "sheet {name}: {count} hidden rows (a filter, maybe) are read like the others",
+        "工作表 {name}：有 {count} 行是隐藏的（可能是筛选），与其他行一样读入",
+    ),
+    "finding.hidden_rows.fix": ("delete them, if they are not meant", "若不需要，请在 Excel 中删除这些行"),
+    "finding.columns_not_understood": (
+        "text that is not used, because the name of its column or key says nothing: {names}",
+        "有文字没有用上，因为列名（键名）看不出含义：{names}",
+    ),
+    "finding.columns_not_understood.fix": (
+        "name it in `columns` (input, system, history …) if the model needs it; otherwise nothing is to do",
+        "模型需要它时，请写进 `columns`（input、system、history …）；不需要则不必处理",
+    ),
+    "finding.columns_left_out": (
+        "another question or answer column is there and not used: {names}",
+        "还有其他像问题或答案的列，没有使用：{names}",
+    ),
+    "finding.columns_left_out.fix": ("set `columns` if that one is meant", "若应使用它，请设置 `columns`"),
+    "finding.message_keys_not_used": ("keys of messages that are not used: {names}", "消息里没有使用的键：{names}"),
+    "finding.reasoning_kept": (
+        "{count} answers have a chain of thought beside them ({names}); it is kept with the record, not trained on",
+        "{count} 个回答带有思考过程（{names}）；只保存在记录里，不参与训练",
+    ),
+    "finding.reasoning_kept.fix": (
+        "put it into the answer, if the model is to write it",
+        "若要模型写出思考过程，请把它放进答案",
+    ),
+    "finding.context_turns": (
+        "{count} turns have {names} 0: they are context, not trained on",
+        "{count} 轮回答的 {names} 为 0：只作上下文，不参与训练",
+    ),
+    "finding.several_answers": (
+        "{count} questions have several answers; each makes a record of its own",
+        "{count} 个问题有多个答案；每个答案各成一条",
+    ),
+    "finding.several_answers.fix": ("keep the best one, if they contradict each other", "若互相矛盾，请只留最好的一个"),
+    "finding.literal_breaks_read": (
+        "{count} texts spell their line breaks as \\n; they are read as line breaks",
+        "{count} 段文字里换行写成了 \\n；已读作换行",
+    ),
+    "finding.literal_breaks_kept": (
+        "{count} texts hold \\n, which the model would learn to write",
+        "{count} 段文字里有 \\n，模型会照样学会写 \\n",
+    ),
+    "finding.literal_breaks_kept.fix": (
+        "replace it by a line break in the file, unless it is meant",
+        "若非有意，请在文件中改成真正的换行",
+    ),
+    "finding.html_read": (
+        "{count} texts held HTML (tags, &nbsp; …); it is taken out",
+        "{count} 段文字里有 HTML（标签、&nbsp; 等）；已去掉",
+    ),
+    "finding.html_kept": (
+        "{count} texts hold HTML (tags, &nbsp; …), which the model would learn to write",
+        "{count} 段文字里有 HTML（标签、&nbsp; 等），模型会照样学会写",
+    ),
+    "finding.html_kept.fix": ("take it out of the file, unless it is meant", "若非有意，请在文件中去掉"),
+    "finding.role_marks_in_text": (
+        "{count} texts hold marks of speakers ({names}): conversations inside of one text, learned as they stand",
+        "{count} 段文字里有说话人标记（{names}）：一段文字里含有多轮对话，按原样学习",
+    ),
+    "finding.role_marks_in_text.fix": (
+        "write such conversations as `messages`, if their turns are to be told apart",
+        "若要区分各轮，请改写成 `messages` 格式",
+    ),
+    "finding.messages_without_conversation": (
+        "{count} rows are one message each, and no column tells which belong together: every question begins a record",
+        "{count} 行每行一条消息，但没有会话编号列：每个提问开始一条新记录",
+    ),
+    "finding.messages_without_conversation.fix": (
+        "add a column with the conversation's id, if they are longer conversations",
+        "若是多轮对话，请加一列会话编号",
+    ),
+    "finding.speakers_left_out": (
+        "{count} messages by others than user and assistant are left out: {names}",
+        "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",
+    ),
+    "finding.speakers_left_out.fix": ("name them in `roles`, if they are meant", "若需要，请在 `roles` 里写明"),
     "finding.tools_not_shown": (
         "{count} conversations list tools; the model is not shown them",
         "{count} 段对话列出了工具；模型看不到它们",

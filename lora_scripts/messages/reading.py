@@ -80,14 +80,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} messages of a chat export; their times and names are not learned",
         "聊天记录共 {count} 条消息；时间和昵称不会学进去",
     ),
-    "finding.fields_not_used": (
-        "fields of each record that are not read: {names}",
-        "每条记录里没有读入的字段：{names}",
-    ),
-    "finding.fields_not_used.fix": (
-        "name the question and the answer with `columns` if that is wrong",
-        "如不对，请用 `columns` 指出问题和答案",
-    ),
     "headings_do_not_ask": (
         "{count} headings have text below them, but most of them do not ask; are they the questions?",
         "有 {count} 个标题下面有正文，但多数标题不是问句；要把标题当作问题吗？",

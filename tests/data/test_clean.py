@@ -198,8 +198,8 @@ from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.records import Draft, Message
 size = int(sys.argv[1])
 ledger = Ledger()
-rows = (("f.jsonl", Draft(i, (Message("user", f"问题{i}" + "甲" * size), Message("assistant", f"答案{i}" + "乙" * size))))
-        for i in range(20000))
+turns = lambda i: (Message("user", f"问题{i}" + "甲" * size), Message("assistant", f"答案{i}" + "乙" * size))
+rows = (("f.jsonl", Draft(i, turns(i))) for i in range(20000))
 kept = sum(1 for _ in clean(rows, ledger))
 assert kept == ledger.kept == 20000
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -123,7 +123,7 @@ def test_a_large_file_that_is_no_text_or_holds_no_pair_is_refused(
     for name, data, said in (
         ("a.txt", bytes(range(256)) * 40, "not text"),
         ("b.txt", "今天天气好。\n".encode() * 400, "no question with an answer"),
-        ("c.jsonl", b'{"foo": 1, "bar": 2}\n' * 3000, "keys are: foo, bar"),
+        ("c.jsonl", b'{"foo": 1, "bar": 2}\n' * 3000, "There are: foo, bar"),
         ("d.csv", b"foo,bar\n" + b"1,2\n" * 400, "which columns"),
     ):
         (tmp_path / name).write_bytes(data)

@@ -10,7 +10,7 @@ import pytest
 
 from lora_scripts.data.reading.formats import read_records
 from lora_scripts.data.records import Record
-from lora_scripts.errors import DataError
+from lora_scripts.errors import AmbiguousDataError, DataError
 
 QA = [(f"第{i}个问题：怎么办？", f"依据第{i}条，“应当”,支付。\n第二段;{i}") for i in range(1, 13)]
 
@@ -81,10 +81,12 @@ def test_rows_that_cannot_be_read_are_left_out_by_line(tmp_path: Path) -> None:
 
 
 def test_two_possible_columns_stop_with_the_key_that_decides(tmp_path: Path) -> None:
-    text = table(["问题", "医生A回答", "医生B回答"], [[q, a, "另一个"] for q, a in QA])
+    text = table(["问题", "医生A回答", "医生B回答"], [[q, a, f"{a}（另一种）"] for q, a in QA])
     with pytest.raises(DataError, match="several columns could be the answer") as caught:
         read(tmp_path / "t.csv", text)
-    assert caught.value.problems[0].fix.startswith("set columns")
+    assert isinstance(caught.value, AmbiguousDataError)
+    assert [a.settings["columns"]["answer"] for a in caught.value.alternatives] == ["医生A回答", "医生B回答"]
+    assert [a.records[0].answer for a in caught.value.alternatives] == [QA[0][1], f"{QA[0][1]}（另一种）"]
     assert pairs(read(tmp_path / "t.csv", text, columns={"answer": "医生A回答"})) == QA
 
 
@@ -176,7 +178,7 @@ def test_values_that_are_not_text_never_become_an_answer(tmp_path: Path) -> None
     path = tmp_path / "t.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
     reading = read_records(path)
-    assert pairs(reading.records) == [("q0", "ok"), ("q1", "2"), ("q5", "xy")]
+    assert pairs(reading.records) == [("q0", "ok"), ("q1", "2"), ("q5", "x\ny")]
     assert reading.ledger.reasons() == {"empty_answer": 1, "unreadable": 3}
 
 
@@ -197,7 +199,7 @@ def test_tool_calls_and_pictures_are_left_out_with_their_reason(tmp_path: Path) 
 
 def test_unknown_keys_are_shown_and_columns_names_them(tmp_path: Path) -> None:
     text = json.dumps([{"foo": q, "bar": a} for q, a in QA])
-    with pytest.raises(DataError, match="keys are: foo, bar"):
+    with pytest.raises(DataError, match=r"hold question and answer\? There are: foo, bar"):
         read(tmp_path / "t.json", text)
     assert pairs(read(tmp_path / "t.json", text, columns={"question": "foo", "answer": "bar"})) == QA
 

@@ -22,7 +22,7 @@ from lora_scripts.data.pii.desensitize import desensitize_text
 from lora_scripts.data.reading.formats import iter_drafts, nothing_left
 from lora_scripts.data.records import Record
 from lora_scripts.data.split import LEFT_OUT, Split
-from lora_scripts.errors import DataError, Problem
+from lora_scripts.errors import AmbiguousDataError, DataError, Problem
 
 LARGE = 20_000  # more records than this are not held in memory but read again where they are needed
 
@@ -87,6 +87,8 @@ class Survey:
                     yield record
             except DataError as error:
                 said = [Problem(_masked(p.text), p.where, _masked(p.fix)) for p in error.problems]
+                if isinstance(error, AmbiguousDataError):
+                    raise AmbiguousDataError(said, error.alternatives) from None
                 raise DataError(said) from None
             if not self.ledger.kept:
                 raise nothing_left(Path(path), self.ledger)

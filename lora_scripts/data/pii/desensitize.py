@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from lora_scripts.data.ledger import Finding, Ledger
 from lora_scripts.data.pii.find import DEFAULT_TYPES, PII_TYPES, PiiSpan, check_types, find_pii
 from lora_scripts.data.pii.stand_ins import is_stand_in, stand_in
-from lora_scripts.data.records import Message, Record
+from lora_scripts.data.records import Record
 from lora_scripts.errors import ConfigError
 from lora_scripts.messages import fix_for, text
 

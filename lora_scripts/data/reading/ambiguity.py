@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from lora_scripts.data.clean import clean
 from lora_scripts.data.ledger import Ledger
-from lora_scripts.data.records import Draft
+from lora_scripts.data.pii.desensitize import desensitize_text
+from lora_scripts.data.records import Draft, Record
 from lora_scripts.errors import Alternative, AmbiguousDataError, DataError, Problem
 from lora_scripts.messages import text
 
@@ -35,7 +37,7 @@ def try_alternatives(
             continue
         try:
             drafts = ((where + draft.part, draft) for draft in islice(read(one), _TRIED_DRAFTS))
-            records = tuple(islice(clean(drafts, Ledger()), _SHOWN_RECORDS))
+            records = tuple(map(_masked, islice(clean(drafts, Ledger()), _SHOWN_RECORDS)))
         except DataError:
             continue
         if records:
@@ -43,6 +45,12 @@ def try_alternatives(
         if len(alternatives) == _SHOWN_ALTERNATIVES:
             break
     return alternatives
+
+
+def _masked(record: Record) -> Record:
+    """What is shown on a screen and goes into logs holds no personal data."""
+    messages = (replace(m, content=desensitize_text(m.content)[0]) for m in record.messages)
+    return replace(record, messages=tuple(messages))
 
 
 def ambiguous(key: str, where: str, alternatives: Sequence[Alternative], **values: object) -> DataError:

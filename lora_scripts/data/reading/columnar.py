@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.data.reading.archives import broken
-from lora_scripts.data.reading.objects import Found, Names, drafts_of_values
+from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.records import Parsed
 
 _ROWS = 1000
@@ -26,7 +26,7 @@ def read_parquet(path: Path, where: str, roles: Names, columns: Names) -> Parsed
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise broken(where, "Parquet", error) from None
-    return drafts_of_values(_rows(file.iter_batches(_ROWS), where, "Parquet"), "parquet", where, columns, roles)
+    return read_rows(_rows(file.iter_batches(_ROWS), where, "Parquet"), "parquet", where, columns, roles)
 
 
 def read_arrow(path: Path, where: str, roles: Names, columns: Names) -> Parsed | None:
@@ -47,10 +47,10 @@ def read_arrow(path: Path, where: str, roles: Names, columns: Names) -> Parsed |
             batches = iter(pa.ipc.open_stream(held))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise broken(where, "Arrow", error) from None
-    return drafts_of_values(_rows(batches, where, "Arrow"), "arrow", where, columns, roles)
+    return read_rows(_rows(batches, where, "Arrow"), "arrow", where, columns, roles)
 
 
-def _rows(batches: Iterator[Any], where: str, kind: str) -> Iterator[Found]:
+def _rows(batches: Iterator[Any], where: str, kind: str) -> Iterator[Row]:
     import pyarrow as pa
 
     number = 0
@@ -63,6 +63,6 @@ def _rows(batches: Iterator[Any], where: str, kind: str) -> Iterator[Found]:
             for at in range(0, batch.num_rows, _ROWS):
                 for row in batch.slice(at, _ROWS).to_pylist():
                     number += 1
-                    yield number, row, ""
+                    yield Row(number, row)
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise broken(where, kind, error) from None

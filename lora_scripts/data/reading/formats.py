@@ -18,7 +18,7 @@ from lora_scripts.data.reading.sources import Source, open_source
 from lora_scripts.data.reading.spreadsheets import read_workbook
 from lora_scripts.data.reading.tables import read_table
 from lora_scripts.data.records import Draft, Parsed, Record
-from lora_scripts.errors import DataError, Problem
+from lora_scripts.errors import AmbiguousDataError, DataError, Problem
 
 Roles = Mapping[str, str | Sequence[str]] | None
 Names = Mapping[str, str | Sequence[str]] | None
@@ -56,7 +56,7 @@ def _of_text(read: TextReader) -> Reader:
 
 
 _text = _of_text(_any_text)
-_table = _of_text(lambda source, roles, columns: read_table(source, columns))
+_table = _of_text(lambda source, roles, columns: read_table(source, columns, roles))
 _json = _of_text(lambda source, roles, columns: read_objects(source, columns, roles))
 
 # Suffix → reader. A reader gets (path, its name, roles, columns) and answers None where it sees no pair.
@@ -138,6 +138,7 @@ def iter_drafts(
     if not root.exists():
         raise DataError("data.missing", where=root)
     problems: list[Problem] = []
+    unclear: AmbiguousDataError | None = None
     for file in _files(root, ledger) if root.is_dir() else [root]:
         try:
             yield from _read_file(file, roles, columns, ledger, preference)
@@ -146,6 +147,10 @@ def iter_drafts(
                 ledger.findings.append(finding("info", "paper_not_read", str(file), why=error.problems[0].text))
             else:
                 problems += error.problems
+                if isinstance(error, AmbiguousDataError):
+                    unclear = unclear or error
+    if unclear:
+        raise AmbiguousDataError(problems, unclear.alternatives)
     if problems:
         raise DataError(problems)
     if not ledger.decisions:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_scripts.data.clean import scrub
-from lora_scripts.data.reading.columns import Columns, find_columns
+from lora_scripts.data.reading.columns import RowLayout, given_columns
+from lora_scripts.data.reading.evidence import hypotheses, profile_columns
 from lora_scripts.data.reading.labels import Mark, find_marks
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, role_of, simple
-from lora_scripts.data.reading.turn_evidence import degenerate
-from lora_scripts.data.records import Draft, Message, Parsed
-from lora_scripts.messages import text as say
+from lora_scripts.data.reading.rows import Row, read_rows
+from lora_scripts.data.records import Parsed
 
 Names = Mapping[str, str | Sequence[str]] | None
 
@@ -27,27 +27,25 @@ _PARTS_OF_ANSWERS = frozenset(
 _FIELD_WORDS = re.compile(
     r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output|instruction|input|^[qa]$"
 )
-_NO_TEXT = re.compile(
-    r"[\d\-+/.: 年月日*xX()（）]+|1\d{10}|[\w.]+@[\w.]+|https?://\S+|[\u4e00-\u9fff·]{2,4}\d{0,3}|[\u4e00-\u9fff]{1,3}(?:先生|女士|小姐)|\w{0,6}[-_]?\d+"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of one record: its label, its line (0-based), where its text begins, the line behind it."""
+    """One field of one record: its label, its line (0-based), where its text begins, the line behind it, the next field."""
 
     name: str
     line: int
     start: int
     stop: int
+    end: int
 
 
-def read_form(text: str, where: str, columns: Names = None) -> Parsed | None:
+def read_form(text: str, where: str, roles: Names = None, columns: Names = None) -> Parsed | None:
     """The records of a form, or None where the text is none.
 
     Args:
         text: A whole file.
         where: Its name, for messages.
+        roles: Names of speakers.
         columns: Names of fields, as for tables.
 
     Raises:
@@ -61,41 +59,26 @@ def read_form(text: str, where: str, columns: Names = None) -> Parsed | None:
         return None
     records = _records(lines, [m for m in marks if m.name in labels], labels)
     rows = [{f.name: _value(lines, f) for f in fields} for fields in records]
-    chosen = choose_fields(list(labels.values()), rows, columns, f"{where}:{records[0][0].line + 1}")
-    if chosen is None or (not columns and _is_transcript(labels, chosen)):
+    place = f"{where}:{records[0][0].line + 1}"
+    names = list(labels.values())
+    ranked = hypotheses(names, profile_columns(rows), given_columns(names, columns, place))
+    if not ranked or (not columns and _is_transcript(labels, ranked[0].layout)):
         return None
+    drafts = [Row(fields[0].line + 1, row) for fields, row in zip(records, rows, strict=True)]
+    parsed = read_rows(drafts, "form", where, columns, roles, header_line=records[0][0].line + 1)
+    if parsed is None:
+        return None
+    parsed.drafts = list(parsed.drafts)
     account = LineRoles(lines)
     account.assign(0, records[0][0].line, "left_out")
-    roles = {chosen.question: "question", chosen.answer: "answer", chosen.more: "context", chosen.system: "system"}
+    used = ranked[0].layout.columns()
     for fields in records:
-        for field in fields:
-            account.assign(field.line, field.stop, roles.get(field.name, "metadata"))
-    drafts = [_draft(fields[0].line + 1, row, chosen) for fields, row in zip(records, rows, strict=True)]
-    remarks: list[tuple[str, str, int, dict[str, object]]] = []
-    if above := sum(bool(line.strip()) for line in lines[: records[0][0].line]):
-        remarks.append(("info", "preamble", 1, {"lines": records[0][0].line, "count": above}))
-    unused = [name for name in labels.values() if name not in roles]
-    if unused:
-        remarks.append(("warning", "fields_not_used", records[0][0].line + 1, {"names": ", ".join(unused)}))
-    return account.account(Parsed("form", str(chosen), drafts, remarks))
-
-
-def choose_fields(names: Sequence[str], rows: Sequence[Mapping[str, str]], columns: Names, where: str) -> Columns | None:
-    """Which fields hold question and answer: by name, among those that hold text of their own.
-
-    Raises:
-        DataError: Several fit.
-    """
-    if columns:
-        return find_columns(names, columns, where)
-    likely = []
-    for name in names:
-        values = [row[name] for row in rows if row.get(name, "").strip()]
-        few = len(values) >= 4 and len(set(values)) <= max(2, 0.3 * len(values)) and max(map(len, values)) <= 20
-        plain = sum(bool(_NO_TEXT.fullmatch(value)) for value in values)
-        if values and not few and plain < 0.8 * len(values) and not degenerate(values):
-            likely.append(name)
-    return find_columns(likely, None, where)
+        for field, after in zip(fields, [*fields[1:], None], strict=True):
+            account.assign(field.line, field.stop, used.get(field.name, "metadata"))
+            account.assign(field.stop, after.line if after else field.end, "metadata")
+    if any(line.strip() for line in lines[: records[0][0].line]):
+        parsed.remarks.append(("info", "preamble", 1, {"lines": records[0][0].line}))
+    return account.account(parsed)
 
 
 def _labels(marks: Sequence[Mark]) -> dict[str, str]:
@@ -135,7 +118,7 @@ def _records(lines: Sequence[str], marks: Sequence[Mark], labels: Mapping[str, s
             stop -= 1
         if mark.name == first:
             records.append([])
-        records[-1].append(_Field(labels[mark.name], mark.line, mark.start, max(stop, mark.line + 1)))
+        records[-1].append(_Field(labels[mark.name], mark.line, mark.start, max(stop, mark.line + 1), end))
     return records
 
 
@@ -143,7 +126,7 @@ def _value(lines: Sequence[str], field: _Field) -> str:
     return "\n".join([lines[field.line][field.start :], *lines[field.line + 1 : field.stop]]).strip()
 
 
-def _is_transcript(labels: Mapping[str, str], chosen: Columns) -> bool:
+def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
     by_label = {label: plain for plain, label in labels.items()}
     order = list(labels.values())
@@ -157,11 +140,3 @@ def _is_transcript(labels: Mapping[str, str], chosen: Columns) -> bool:
 
 def _is_person(name: str) -> bool:
     return (name in USER_NAMES or name in ASSISTANT_NAMES) and not _FIELD_WORDS.search(simple(name))
-
-
-def _draft(line: int, row: Mapping[str, str], chosen: Columns) -> Draft:
-    asked = "\n".join(filter(None, (row.get(chosen.question, ""), row.get(chosen.more or "", ""))))
-    turns = [Message("user", asked), Message("assistant", row.get(chosen.answer, ""))]
-    if chosen.system and row.get(chosen.system):
-        turns.insert(0, Message("system", row[chosen.system]))
-    return Draft(line, tuple(turns))

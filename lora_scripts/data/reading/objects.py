@@ -1,4 +1,4 @@
-"""JSON and JSONL: alpaca, ShareGPT, messages, question/answer under any names; nested lists, wrapped lists."""
+"""JSON and JSONL to rows: lists, lists in objects, objects by id, records within records; each with its place."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from lora_scripts.data.reading.columns import find_columns, find_pair, guesses, shown
-from lora_scripts.data.reading.json_shapes import Shape, is_talk, is_texts, talk_key, turns_of
-from lora_scripts.data.reading.names import given_roles
+from lora_scripts.data.reading.columns import answer_score, find_pair, plain_header, question_score
+from lora_scripts.data.reading.exports import is_export, records_of_export
+from lora_scripts.data.reading.row_values import is_message_list, is_text_pair, messages_key
+from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.records import Draft, Message, Parsed
+from lora_scripts.data.records import Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
-
-Names = Mapping[str, str | Sequence[str]] | None
 
 _DECODER = json.JSONDecoder()
 _WHITE = " \t\n\r\ufeff"
@@ -25,10 +25,8 @@ _LINE_ENDS = _WHITE + "\x00\u200b"
 _OPENS = re.compile(r"[\[{]")
 _OPENS_JSON = re.compile(r"[\[{]\s*(?:[\"\[{\]}]|$)")  # "[客户] 您好" is none
 _PROBE = 20  # lines that tell JSONL from one document over many lines
-_PATIENCE = 1000  # values without a pair after which a file is refused
-
-# A value with the line it begins on, or with the reason why there is none.
-Found = tuple[int, Any, str]
+_A_TEXT = 10  # characters from which a value may be a question or an answer
+_CERTAIN = 2.0  # of ``question_score`` and ``answer_score``: more than the name of a person
 
 
 def read_objects(source: Source, columns: Names = None, roles: Names = None, *, sure: bool = True) -> Parsed | None:
@@ -45,82 +43,14 @@ def read_objects(source: Source, columns: Names = None, roles: Names = None, *, 
 
     Raises:
         DataError: Broken JSON, answers with marks (KTO), or objects without question and answer.
+        AmbiguousDataError: The keys can be read in several ways.
     """
-    found, shape = _values(source, sure)
-    return None if found is None else drafts_of_values(found, shape, source.where, columns, roles, sure=sure)
+    rows, shape = _rows(source, sure)
+    return None if rows is None else read_rows(rows, shape, source.where, columns, roles, sure=sure)
 
 
-def drafts_of_values(
-    found: Iterable[Found], shape: str, where: str, columns: Names, roles: Names, *, sure: bool = True
-) -> Parsed | None:
-    """The records among ``found``, which may be an iterator: it is only read on as drafts are taken.
-
-    Args:
-        found: ``(line, value, problem)``.
-        shape: What the file is called in the ledger.
-        where: The file, for messages.
-        columns: As for ``read_objects``.
-        roles: As for ``read_objects``.
-        sure: Values without any object are an error, not None.
-
-    Raises:
-        DataError: None of the first values has a question and an answer, or they are answers with marks.
-    """
-    parsed = Parsed(shape, "")
-    samples: list[dict[str, Any]] = []
-    drafts = _drafts(found, parsed, where, columns, given_roles(roles), samples)
-    head: list[Draft] = []
-    for draft in islice(drafts, _PATIENCE):
-        head.append(draft)
-        if draft.reason not in ("unreadable", "no_pair"):
-            break
-    if head and head[-1].reason in ("unreadable", "no_pair"):
-        if not samples and not sure:
-            return None
-        names = [str(k) for k in samples[0]] if samples else []
-        likely = guesses(names, [[d.get(n, "") for n in names] for d in samples])
-        there = ", ".join(map(shown, names[:20])) or "-"
-        raise DataError("data.no_keys", where=f"{where}:{head[0].line}", there=there, count=len(head), guesses=likely)
-    parsed.drafts = chain(head, drafts)
-    return parsed
-
-
-def _drafts(
-    found: Iterable[Found],
-    parsed: Parsed,
-    where: str,
-    columns: Names,
-    speakers: Mapping[str, str],
-    samples: list[dict[str, Any]],
-) -> Iterator[Draft]:
-    """Drafts of values; at the end says in ``parsed`` how they were taken. ``samples`` gets the first objects."""
-    taken: dict[tuple[str, ...], Shape] = {}
-    how: Counter[Shape] = Counter()
-    tools, first = 0, 0
-    for line, value, problem in found:
-        first = first or line
-        if problem:
-            yield Draft(line, reason="unreadable", note=problem)
-            continue
-        if isinstance(value, dict) and len(samples) < _PROBE:
-            samples.append(value)
-        said = turns_of(value, taken, columns, speakers, f"{where}:{line}")
-        if said.reason:
-            yield Draft(line, reason=said.reason, note=said.note)
-            continue
-        how[said.shape] += 1
-        made = False
-        if isinstance(value, dict):
-            tools += bool(value.get("tools"))
-            made = value.get("synthetic") is True
-        yield Draft(line, tuple(Message(*t) for t in said.turns), synthetic=made, rejected=said.rejected)
-    parsed.detail = say("data.detail.objects", shapes="; ".join(str(k) for k, _ in how.most_common(4)))
-    if tools:
-        parsed.remarks.append(("warning", "tools_not_shown", first, {"count": tools}))
-
-
-def _values(source: Source, sure: bool) -> tuple[Iterable[Found] | None, str]:
-    """The record-like values of the text, and ``json`` or ``jsonl``."""
+def _rows(source: Source, sure: bool) -> tuple[Iterable[Row] | None, str]:
+    """The rows of the text, and ``json`` or ``jsonl``."""
     probe = list(islice(((n, s) for n, line in enumerate(source.lines(), 1) if (s := line.strip(_WHITE))), _PROBE))
     if not probe or not (_OPENS if sure else _OPENS_JSON).match(probe[0][1]):
         if sure:
@@ -130,10 +60,10 @@ def _values(source: Source, sure: bool) -> tuple[Iterable[Found] | None, str]:
         return _lines(source.lines()), "jsonl"
     text = source.text()
     try:
-        return list(_walk(text, len(text) - len(text.lstrip(_WHITE)))), "json"
+        return _with_index(list(_walk(text, len(text) - len(text.lstrip(_WHITE))))), "json"
     except json.JSONDecodeError as error:
         lines = list(_lines(source.lines()))
-        if sum(not p for _, _, p in lines) * 2 >= len(lines):  # JSONL that begins with broken lines
+        if sum(not row.problem for row in lines) * 2 >= len(lines):  # JSONL that begins with broken lines
             return lines, "jsonl"
         if not sure:
             return None, ""
@@ -145,6 +75,17 @@ def _values(source: Source, sure: bool) -> tuple[Iterable[Found] | None, str]:
         raise DataError("data.broken_json", where=f"{source.where}:1", error="too deep or too long", column=1) from None
 
 
+def _with_index(rows: Sequence[Row]) -> list[Row]:
+    """``rows`` with an index where several begin on one line."""
+    on_line = Counter(row.line for row in rows)
+    seen: Counter[int] = Counter()
+    out = []
+    for row in rows:
+        seen[row.line] += 1
+        out.append(row._replace(index_on_line=str(seen[row.line])) if on_line[row.line] > 1 else row)
+    return out
+
+
 def _is_value(line: str) -> bool:
     try:
         return isinstance(json.loads(line), (dict, list))
@@ -152,21 +93,7 @@ def _is_value(line: str) -> bool:
         return False
 
 
-def _is_wrapper(value: dict[str, Any]) -> bool:
-    """An object that only holds the list of records, as {"data": [...]}; not one with a history."""
-    if talk_key(value) or find_pair(value) or not any(_is_records(v) for v in value.values()):
-        return False
-    try:
-        return find_columns([str(k) for k in value], None, "") is None
-    except DataError:
-        return False
-
-
-def _is_records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], (dict, list))
-
-
-def _lines(lines: Iterable[str]) -> Iterator[Found]:
+def _lines(lines: Iterable[str]) -> Iterator[Row]:
     blank: list[int] = []  # blank lines at the end are no records
     for number, raw in enumerate(lines, 1):
         line = raw.strip(_LINE_ENDS)
@@ -174,56 +101,128 @@ def _lines(lines: Iterable[str]) -> Iterator[Found]:
             blank.append(number)
             continue
         for empty in blank:
-            yield empty, None, say("data.note.blank_line")
+            yield Row(empty, None, say("data.note.blank_line"))
         blank.clear()
         try:
             value = json.loads(line)
+            values = list(_expanded(value, {}))
         except json.JSONDecodeError as error:
-            yield number, None, say("data.note.bad_json", error=error.msg, column=error.colno)
+            yield Row(number, None, say("data.note.bad_json", error=error.msg, column=error.colno))
         except (RecursionError, ValueError):
-            yield number, None, say("data.note.bad_json", error="too deep or too long", column=1)
+            yield Row(number, None, say("data.note.bad_json", error="too deep or too long", column=1))
         else:
-            if isinstance(value, list) and _opens_list(value) and all(isinstance(v, dict) for v in value):
-                yield from ((number, v, "") for v in value)
-            else:
-                yield number, value, ""
+            yield from _with_index([Row(number, one) for one in values or [value]])
 
 
-def _walk(text: str, start: int) -> Iterator[Found]:
-    """Records in nested lists and wrapping objects, each with its line; several values may follow each other."""
+def _expanded(value: Any, inherited: Mapping[str, Any]) -> Iterator[Any]:
+    """The records within one value; each inherits what stands beside it in the objects around it."""
+    if isinstance(value, list) and _is_list_of_records(value):
+        for one in value:
+            yield from _expanded(one, inherited)
+        return
+    if not isinstance(value, dict):
+        yield value
+        return
+    for record in records_of_export(value):
+        children = _children(record)
+        if not children:
+            yield {**inherited, **record} if inherited else record
+            continue
+        beside = {**inherited, **{k: v for k, v in record.items() if k not in children}}
+        for key, child in children.items():
+            named = {**beside, "key": key} if _is_by_id(record) else beside
+            yield from _expanded(child, named)
+
+
+def _children(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an object that hold records, where the object is none itself."""
+    if messages_key(value) or find_pair(value) or _names_a_pair(value):
+        return {}
+    if _is_by_id(value):
+        return dict(value)
+    lists = {key: v for key, v in value.items() if isinstance(v, list) and v and isinstance(v[0], (dict, list))}
+    certain = {key: v for key, v in lists.items() if _holds_record(v[0])}
+    if certain:
+        return certain
+    objects = {key: v for key, v in value.items() if isinstance(v, dict) and (_children(v) or _names_a_pair(v))}
+    texts = sum(isinstance(v, str) and len(v) >= _A_TEXT for v in value.values())
+    return objects or (lists if texts < 2 else {})
+
+
+def _holds_record(value: Any) -> bool:
+    """A value that is a record, or holds some."""
+    if isinstance(value, list):
+        return is_message_list(value) or is_text_pair(value) or bool(value and _holds_record(value[0]))
+    return isinstance(value, dict) and bool(messages_key(value) or _names_a_pair(value) or _children(value))
+
+
+def _names_a_pair(value: Mapping[str, Any]) -> bool:
+    """The keys name a question and an answer."""
+    plain = [plain_header(key) for key in value]
+    asked = {name for name in plain if question_score(name) >= _CERTAIN}
+    answers = {name for name in plain if answer_score(name) >= _CERTAIN}
+    return bool(asked and answers and len(asked | answers) > 1)
+
+
+def _is_by_id(value: Mapping[str, Any]) -> bool:
+    """Records under their ids: only objects, at least two, with the same keys."""
+    values = list(value.values())
+    if len(values) < 2 or not all(isinstance(v, dict) and v for v in values):
+        return False
+    return len({tuple(v) for v in values}) <= max(1, len(values) // 5) and not _children(values[0])
+
+
+def _is_list_of_records(value: Any) -> bool:
+    return isinstance(value, list) and not is_message_list(value) and not is_text_pair(value)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or object that ``_walk`` is in, with what its records inherit."""
+
+    closing: str
+    inherited: Mapping[str, Any] = field(default_factory=dict)
+    children: frozenset[str] | None = None
+    by_id: bool = False
+
+
+def _walk(text: str, start: int) -> Iterator[Row]:
+    """Records in nested lists and objects, each with its line; several values may follow each other."""
     line, counted = 1, 0
-    pending: list[str] = []
+    stack: list[_Open] = []
     at = start
     while True:
-        at = _skip(text, at, " \t\n\r\ufeff," if pending else _WHITE)
+        at = _skip(text, at, " \t\n\r\ufeff," if stack else _WHITE)
         if at >= len(text):
-            if pending:
+            if stack:
                 raise json.JSONDecodeError("Unexpected end", text, len(text))
             return
-        if pending and text[at] in "]}":
-            pending.pop()
+        if stack and text[at] in "]}":
+            stack.pop()
             at += 1
             continue
         line, counted = line + text.count("\n", counted, at), at
-        if pending and pending[-1] == "{":
-            _, at = _DECODER.raw_decode(text, at)
+        around = stack[-1] if stack else _Open("")
+        key = ""
+        if around.closing == "}":
+            key, at = _DECODER.raw_decode(text, at)
             at = _skip(text, at, _WHITE + ":")
         value, end = _DECODER.raw_decode(text, at)
-        inside = bool(pending) and pending[-1] == "{"
-        if isinstance(value, list) and _opens_list(value) and (not inside or _is_records(value)):
-            pending.append("[")
+        if around.children is not None and key not in around.children:
+            at = end  # inherited by the records beside it
+            continue
+        inherited = {**around.inherited, "key": key} if around.by_id else around.inherited
+        children = _children(value) if isinstance(value, dict) and not is_export(value) else {}
+        if _is_list_of_records(value):
+            stack.append(_Open("]", inherited))
             at += 1
-        elif isinstance(value, dict) and _is_wrapper(value):
-            pending.append("{")
+        elif children:
+            beside = {**inherited, **{k: v for k, v in value.items() if k not in children}}
+            stack.append(_Open("}", beside, frozenset(children), _is_by_id(value)))
             at += 1
         else:
-            if not inside:  # what stands beside the list in a wrapper is no record
-                yield line, value, ""
+            yield from (Row(line, one) for one in _expanded(value, inherited))
             at = end
-
-
-def _opens_list(value: list[Any]) -> bool:
-    return not is_talk(value) and not is_texts(value)
 
 
 def _skip(text: str, at: int, chars: str) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 from unicodedata import east_asian_width
 
 from lora_scripts.data.reading.archives import MOST_BYTES, broken_as_error, refuse_bomb
+from lora_scripts.data.reading.rows import Names, read_rows
 from lora_scripts.data.reading.sections import TERM, Block, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.reading.tables import HEADER_ROWS, Names, Row, drafts_of_rows, sheet_header
+from lora_scripts.data.reading.tables import HEADER_ROWS, rows_below, sheet_header
 from lora_scripts.data.reading.turn_evidence import ends_asking
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
@@ -62,17 +63,20 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
     )
     if parsed is None and not tables:
         ask_about_headings(blocks, where, _no_rows)
-    out = parsed or Parsed("document", "")
-    drafts = list(out.drafts)
-    kept = [out.detail] if parsed else []
+    out = Parsed("document", "", encoding="docx")
+    details = []
     passed = []
+    if parsed:
+        out.absorb(parsed)
+        details.append(parsed.detail)
     for number, rows in enumerate(tables, 1):
-        taken = _table(rows, number, where, roles, columns, read, drafts)
-        if taken:
-            kept.append(taken)
+        table = _table(rows, number, where, roles, columns, read)
+        if table:
+            out.absorb(table)
+            details.append(f"[{number}] {table.detail}")
         else:
             passed.append(str(number))
-    if not kept:
+    if not details:
         return None
     if passed:
         out.remarks.append(("warning", "tables_without_header", 1, {"names": ", ".join(passed)}))
@@ -82,7 +86,8 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
         out.remarks.append(("info", "text_not_read", 1, {"lines": count}))
     if notes:
         out.remarks.append(("info", "notes_not_read", 1, {"names": ", ".join(notes)}))
-    return Parsed("document", "; ".join(kept), drafts, out.remarks, "docx", out.units)
+    out.detail = "; ".join(details)
+    return out
 
 
 def _parts(document: Any) -> Iterator[Any]:
@@ -94,7 +99,7 @@ def _headed(blocks: Sequence[Block], where: str, roles: Names, columns: Names) -
     return read_sections(blocks, where, roles, columns, _no_rows) if any(b.level > 0 for b in blocks) else None
 
 
-def _no_rows(rows: object, columns: object) -> None:
+def _no_rows(rows: object, where: str, columns: object) -> None:
     return None  # tables are read on their own
 
 
@@ -175,39 +180,33 @@ def _cells(table: Any) -> list[list[str]]:
 
 
 def _table(
-    rows: Sequence[list[str]],
-    number: int,
-    where: str,
-    roles: Names,
-    columns: Names,
-    read: TextReader,
-    drafts: list[Draft],
-) -> str:
-    """Add the drafts of one table and say how it was taken; nothing where it holds no pairs."""
+    rows: Sequence[list[str]], number: int, where: str, roles: Names, columns: Names, read: TextReader
+) -> Parsed | None:
+    """The records of one table; None where it holds no pairs."""
     part = f"[{number}]"
     head = [[c.strip() for c in cells] for cells in rows[: HEADER_ROWS + 1]]
     groups = {i for i, cells in enumerate(head) if len(set(cells)) < len(cells)}
     try:
-        found = sheet_header(head, groups, f"{where}{part}", columns)
+        header = sheet_header(head, groups, f"{where}{part}", columns)
     except DataError:
         if not columns:
             raise
-        found = None
-    if found:
-        taken, (line, names, _) = found
+        header = None
+    if header:
+        line, names, _ = header
         width = len(names)
         below = enumerate(rows[line:], line + 1)
-        even: Iterator[Row] = (
-            (n, (c + [""] * (width - len(c)))[:width], "") for n, c in below if any(map(str.strip, c))
-        )
-        drafts += drafts_of_rows(even, names, taken, part)
-        return f"{part} {taken}"
+        even = ((n, (c + [""] * (width - len(c)))[:width], "") for n, c in below if any(map(str.strip, c)))
+        parsed = read_rows(rows_below(even, names), "document", where, columns, roles, part=part)
+        if parsed:
+            parsed.drafts = list(parsed.drafts)
+        return parsed
     if rows and all(len(cells) == 2 for cells in rows):  # speakers on the left, their words on the right
         text = "\n".join(f"{who.strip()}：{words}" for who, words in rows)
         if parsed := read(Source(where, "docx", text), roles, None):
-            drafts += [replace(d, part=part) for d in parsed.drafts]
-            return f"{part} {parsed.detail}"
-    return ""
+            parsed.drafts = [replace(draft, part=part) for draft in parsed.drafts]
+            return parsed
+    return None
 
 
 def read_pdf(path: Path, where: str, roles: Names, columns: Names, read: TextReader) -> Parsed | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -14,12 +14,13 @@ from lora_scripts.data.reading.forms import read_form
 from lora_scripts.data.reading.line_roles import refuse_unread
 from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
+from lora_scripts.data.reading.rows import read_rows
 from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
-from lora_scripts.data.reading.tables import HEADER_ROWS, Row, drafts_of_rows, read_table, sheet_header
+from lora_scripts.data.reading.tables import HEADER_ROWS, read_table, rows_below, sheet_header
 from lora_scripts.data.reading.transcript import read_transcript
-from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.data.records import Parsed
 from lora_scripts.errors import DataError
 
 Names = Mapping[str, str | Sequence[str]] | None
@@ -50,7 +51,7 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     parsed = read_blocks(source, roles) if large else read_transcript(text, source.where, roles)
     if parsed is None:
         refuse_names_without_colon(text, source.where)
-        parsed = read_table(source, columns, sure=columns is not None)
+        parsed = read_table(source, columns, roles, sure=columns is not None)
     if parsed is None:
         parsed = read_blocks(source, roles, spoken=False) if large else read_paragraphs(text)
     return _accounted(parsed, source.where)
@@ -69,13 +70,13 @@ def read_markdown(source: Source, roles: Names, columns: Names) -> Parsed | None
     """
     text = scrub(source.text())[0]
     blocks = markdown_blocks(text.split("\n"))
-    found = read_sections(blocks, source.where, roles, columns, read_rows)
+    found = read_sections(blocks, source.where, roles, columns, _read_table)
     if found and found.format == "tables" and (spoken := read_transcript(text, source.where, roles)):
         found = spoken
     if found is None and not len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
         found = read_running_text(source, roles, columns)
     if found is None:
-        ask_about_headings(blocks, source.where, read_rows)
+        ask_about_headings(blocks, source.where, _read_table)
     return _accounted(found, source.where)
 
 
@@ -91,7 +92,7 @@ def read_html(source: Source, roles: Names, columns: Names) -> Parsed | None:
         DataError: As for ``read_markdown``.
     """
     blocks = html_blocks(scrub(source.text())[0])
-    found = read_sections(blocks, source.where, roles, columns, read_rows)
+    found = read_sections(blocks, source.where, roles, columns, _read_table)
     if found and found.format != "tables":
         return _accounted(found, source.where)
     shown = [block for block in blocks if block.level >= 0]
@@ -103,25 +104,28 @@ def read_html(source: Source, roles: Names, columns: Names) -> Parsed | None:
         spoken.units["left_out"] += sum(block.level < 0 for block in blocks)
         return spoken
     if found is None:
-        ask_about_headings(blocks, source.where, read_rows)
+        ask_about_headings(blocks, source.where, _read_table)
     return _accounted(found, source.where)
 
 
-def read_rows(rows: Rows, columns: Names) -> tuple[Sequence[Draft], str] | None:
-    """The drafts of a table inside a text, and how it was taken; None where it has no columns for pairs."""
+def _read_table(rows: Rows, where: str, columns: Names) -> Parsed | None:
+    """The records of a table inside a text; None where it has no columns for pairs."""
     head = [[cell.strip() for cell in cells] for _, cells in rows[: HEADER_ROWS + 1]]
     try:
-        taken = sheet_header(head, set(), "", columns)
+        header = sheet_header(head, set(), where, columns)
     except DataError:
         if not columns:
             raise
         return None
-    if not taken:
+    if not header:
         return None
-    found, (line, names, _) = taken
+    line, names, _ = header
     width = len(names)
-    even: Iterator[Row] = ((n, ([*cells, *[""] * width])[:width], "") for n, cells in rows[line:])
-    return list(drafts_of_rows(even, names, found, "")), str(found)
+    even = ((n, ([*cells, *[""] * width])[:width], "") for n, cells in rows[line:])
+    parsed = read_rows(rows_below(even, names), "table", where, columns, None, header_line=rows[line - 1][0])
+    if parsed:
+        parsed.drafts = list(parsed.drafts)
+    return parsed
 
 
 def _read_chat(text: str, where: str, roles: Names, columns: Names) -> Parsed | None:
@@ -129,7 +133,7 @@ def _read_chat(text: str, where: str, roles: Names, columns: Names) -> Parsed | 
 
 
 def _read_form(text: str, where: str, roles: Names, columns: Names) -> Parsed | None:
-    return read_form(text, where, columns) if not roles else None
+    return read_form(text, where, roles, columns) if not roles else None
 
 
 def _accounted(parsed: Parsed | None, where: str) -> Parsed | None:

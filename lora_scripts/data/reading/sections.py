@@ -17,8 +17,8 @@ from lora_scripts.messages import text as say
 
 Names = Mapping[str, str | Sequence[str]] | None
 Rows = Sequence[tuple[int, Sequence[str]]]
-# Reads the rows of a table (line, cells); its drafts and how it took them, or None where it holds no pairs.
-TableReader = Callable[[Rows, Names], tuple[Sequence[Draft], str] | None]
+# Reads the rows of a table (line, cells), its file's name and the user's columns; None where it holds no pairs.
+TableReader = Callable[[Rows, str, Names], Parsed | None]
 
 TERM = 7  # level of what is no heading and asks: a bold line, a ``dt``, a ``summary``
 MARKUP, LEFT_OUT = -1, -2  # levels of lines that only mark up (a fence, a rule), and of comments, scripts, contents
@@ -99,7 +99,7 @@ def read_sections(
             read.update(range(section.head, section.stop))
         remarks.append(("info", "headings_read", drafts[0].line, {"count": len(drafts)}))
     details = [say("data.detail.headings")] if level else []
-    tables, table_details = _read_tables(blocks, read, columns, read_rows, account, remarks)
+    tables, table_details = _read_tables(blocks, where, read, columns, read_rows, account, remarks)
     drafts = sorted([*drafts, *tables], key=lambda draft: draft.line)
     if not drafts:
         return None
@@ -198,6 +198,7 @@ def _other_headings(blocks: Sequence[Block], read: set[int], passed: Sequence[in
 
 def _read_tables(
     blocks: Sequence[Block],
+    where: str,
     read: set[int],
     columns: Names,
     read_rows: TableReader,
@@ -216,15 +217,17 @@ def _read_tables(
         start = max(stop, start + 1)
         if not rows:
             continue
-        taken = read_rows([(blocks[i].line, blocks[i].cells) for i in rows], columns)
+        taken = read_rows([(blocks[i].line, blocks[i].cells) for i in rows], where, columns)
         if taken is None:
             remarks.append(("warning", "table_without_pairs", blocks[rows[0]].line, {"count": len(rows)}))
             for i in rows:
                 account.assign(i, i + 1, "left_out")
             continue
-        drafts += taken[0]
-        details.append(taken[1])
-        lines = {draft.line for draft in taken[0]}
+        found = list(taken.drafts)
+        drafts += found
+        details.append(taken.detail)
+        remarks += taken.remarks
+        lines = {draft.line for draft in found}
         for i in rows:
             account.assign(i, i + 1, "answer" if blocks[i].line in lines else "metadata")
             read.add(i)

@@ -6,22 +6,26 @@ import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from lora_scripts.data.reading.archives import broken_as_error, refuse_bomb
-from lora_scripts.data.reading.columns import Columns, guesses, shown
-from lora_scripts.data.reading.tables import HEADER_ROWS, Names, Row, drafts_of_rows, sheet_header
-from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.data.reading.columns import shown
+from lora_scripts.data.reading.row_values import UnreadableCell
+from lora_scripts.data.reading.rows import Names, read_rows
+from lora_scripts.data.reading.tables import HEADER_ROWS, Cells, rows_below, sheet_header
+from lora_scripts.data.records import Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
 _KIND = "Excel"
 _MOST_ROWS = 1_048_576  # of Excel itself
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell [^>]*ref="([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})"')
+_HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row [^>]*hidden="(?:1|true)"')
+_HEAD_ROWS = 200
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 _CHUNK = 1 << 20
 # First and last column and row of merged cells, from 1.
@@ -32,13 +36,13 @@ Range = tuple[int, int, int, int]
 class Sheet:
     """One sheet as it is read: its rows of texts, and what was met on the way.
 
-    ``watched`` are the places of the columns taken; a formula there without a stored result spoils its row.
+    ``beside`` counts cells to the right of the header, ``formulas`` computed cells.
     """
 
     title: str
     rows: Iterator[tuple[int, list[str], list[int]]]
     merged: list[Range]
-    watched: set[int] = field(default_factory=set)
+    hidden_rows: int = 0
     formulas: int = 0
     beside: int = 0
 
@@ -49,45 +53,58 @@ def read_workbook(path: Path, where: str, roles: Names, columns: Names) -> Parse
     Args:
         path: The file.
         where: Its name, for messages.
-        roles: Not used; a table has no speakers.
+        roles: Speakers' names by role, for sheets with one message a row.
         columns: Headers of question, answer, system, input, history, where the names do not tell.
 
     Raises:
-        DataError: No workbook, no such sheet, or several columns are equally good.
+        DataError: No workbook, or no such sheet.
+        AmbiguousDataError: A sheet can be read in several ways.
     """
     refuse_bomb(path, where, _KIND)
     parsed = Parsed("workbook", "", encoding="xlsx")
-    drafts: list[Draft] = []
-    taken: list[str] = []
+    details: list[str] = []
     passed: list[tuple[str, list[list[str]]]] = []
     refused: list[DataError] = []
     with broken_as_error(where, _KIND):
         for sheet in _sheets(path, parsed):
             try:
-                found = _read_sheet(sheet, f"{where}[{sheet.title}]", columns, drafts, parsed)
+                read = _read_sheet(sheet, where, roles, columns)
             except DataError as error:
                 if not columns:
                     raise
                 refused.append(error)
                 passed.append((sheet.title, []))
                 continue
-            if isinstance(found, Columns):
-                taken.append(f"[{sheet.title}] {found}")
+            if isinstance(read, Parsed):
+                parsed.absorb(read)
+                details.append(f"[{sheet.title}] {read.detail}")
             else:
-                passed.append((sheet.title, found))
-    if not taken:
+                passed.append((sheet.title, read))
+    if not details:
         if refused:
             raise refused[0]
-        head = max((rows for _, rows in passed), key=lambda rows: max(map(len, rows), default=0), default=[])
-        names = [n for n in next((r for r in head if sum(map(bool, r)) > 1), []) if n][:12]
-        there = ", ".join(map(shown, names)) or "-"
-        raise DataError("data.no_columns", where=where, there=there, guesses=guesses(names, head[1:]))
+        widest = max(passed, key=lambda one: max(map(len, one[1]), default=0), default=("", []))
+        raise _no_header(widest, where, roles)
     if passed:
         titles = ", ".join(title for title, _ in passed)
         parsed.remarks.append(("warning", "sheets_without_header", 1, {"names": titles}))
-    parsed.detail = say("data.detail.workbook", sheets="; ".join(taken))
-    parsed.drafts = drafts
+    parsed.detail = say("data.detail.workbook", sheets="; ".join(details))
     return parsed
+
+
+def _no_header(sheet: tuple[str, list[list[str]]], where: str, roles: Names) -> DataError:
+    """The question which columns of a sheet are meant, whose header names none that we know."""
+    title, rows = sheet
+    at = next((i for i, cells in enumerate(rows) if sum(map(bool, cells)) > 1), None)
+    if at is None:
+        return DataError("data.no_columns", where=f"{where}[{title}]", there="-")
+    width = len(rows[at])
+    below = ((number, (cells + [""] * width)[:width], "") for number, cells in enumerate(rows[at + 1 :], at + 2))
+    try:
+        read_rows(rows_below(below, rows[at]), "sheet", where, None, roles, part=f"[{title}]", header_line=at + 1)
+    except DataError as error:
+        return error
+    return DataError("data.no_columns", where=f"{where}[{title}]", there=", ".join(map(shown, rows[at][:12])))
 
 
 def _sheets(path: Path, parsed: Parsed) -> Iterator[Sheet]:
@@ -101,29 +118,33 @@ def _sheets(path: Path, parsed: Parsed) -> Iterator[Sheet]:
     for index, sheet in enumerate(book.worksheets):
         if sheet.sheet_state != "visible":
             continue
-        merged, computed = _scan(path, getattr(sheet, "_worksheet_path", ""))
+        merged, computed, hidden_rows = _scan(path, getattr(sheet, "_worksheet_path", ""))
         if computed and formulas is None:
             formulas = load_workbook(path, read_only=True)
-        yield Sheet(sheet.title, _grid(sheet, formulas.worksheets[index] if computed and formulas else None), merged)
+        grid = _grid(sheet, formulas.worksheets[index] if computed and formulas else None)
+        yield Sheet(sheet.title, grid, merged, hidden_rows)
 
 
-def _scan(path: Path, part: str) -> tuple[list[Range], bool]:
-    """Merged cells of a sheet and whether it computes any; openpyxl does not tell while it streams."""
+def _scan(path: Path, part: str) -> tuple[list[Range], bool, int]:
+    """Merged cells of a sheet, whether it computes any, its hidden rows; openpyxl does not tell while it streams."""
     merged: list[Range] = []
-    computed = False
+    computed, hidden_rows = False, 0
     with zipfile.ZipFile(path) as archive:
         if part not in archive.namelist():
-            return merged, True
+            return merged, True, 0
         with archive.open(part) as file:
             tail = b""
             while chunk := file.read(_CHUNK):
                 chunk, kept = tail + chunk, 0
                 computed = computed or bool(_FORMULA.search(chunk))
-                for found in _MERGED.finditer(chunk):
-                    merged.append(_range(found[1].decode()))
-                    kept = found.end()
+                for match in _MERGED.finditer(chunk):
+                    merged.append(_range(match[1].decode()))
+                    kept = match.end()
+                for match in _HIDDEN_ROW.finditer(chunk):
+                    hidden_rows += 1
+                    kept = max(kept, match.end())
                 tail = chunk[max(kept, len(chunk) - 200) :]
-    return merged, computed
+    return merged, computed, hidden_rows
 
 
 def _range(name: str) -> Range:
@@ -158,31 +179,34 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
-def _read_sheet(
-    sheet: Sheet, where: str, columns: Names, drafts: list[Draft], parsed: Parsed
-) -> Columns | list[list[str]]:
-    """Add the drafts of one sheet, and tell its columns; or its first rows, where it has no header that we know."""
-    head = list(islice(sheet.rows, HEADER_ROWS + 1))
-    wide, groups = _wide([cells for _, cells, _ in head], sheet.merged)
-    found = sheet_header(wide, groups, where, columns)
-    if found is None:
-        return wide
-    taken, (line, names, _) = found
-    held = (taken.question, taken.answer, taken.more, taken.system, taken.history, taken.rejected)
-    sheet.watched = {names.index(name) for name in held if name}
-    below = chain(head[line:], sheet.rows)
+def _read_sheet(sheet: Sheet, where: str, roles: Names, columns: Names) -> Parsed | list[list[str]]:
+    """The records of one sheet; or its first rows, where it has no header that we know."""
+    head = list(islice(sheet.rows, _HEAD_ROWS))
+    wide, groups = _wide([cells for _, cells, _ in head[: HEADER_ROWS + 1]], sheet.merged)
     part = f"[{sheet.title}]"
-    drafts += drafts_of_rows(_even(sheet, below, len(names), line), names, taken, part)
+    header = sheet_header(wide, groups, f"{where}{part}", columns)
+    if header is None:
+        return wide + [[c.strip() for c in cells] for _, cells, _ in head[len(wide) :]]
+    line, names, _ = header
+    below = chain(head[line:], sheet.rows)
+    rows = rows_below(_even(sheet, below, len(names), line), names)
+    parsed = read_rows(rows, "sheet", where, columns, roles, part=part, header_line=line)
+    if parsed is None:
+        return wide
+    parsed.drafts = list(parsed.drafts)
+    parsed.units["metadata"] += sum(map(bool, names))
+    parsed.units["left_out"] += sheet.beside
     above = sum(any(cells) for _, cells, _ in head[: line - 1])
     for kind, count, severity in (
         ("rows_above_header", above, "info"),
         ("formulas", sheet.formulas, "warning"),
-        ("cells_without_header", sheet.beside, "info"),
+        ("cells_without_header", sheet.beside, "warning"),
+        ("hidden_rows", sheet.hidden_rows, "warning"),
     ):
         if count:
             values: dict[str, object] = {"lines": count, "count": count, "name": sheet.title}
             parsed.remarks.append((severity, kind, line, values))
-    return taken
+    return parsed
 
 
 def _wide(head: Sequence[Sequence[str]], merged: Sequence[Range]) -> tuple[list[list[str]], set[int]]:
@@ -202,26 +226,28 @@ def _wide(head: Sequence[Sequence[str]], merged: Sequence[Range]) -> tuple[list[
     return [[c.strip() for c in row] for row in rows], groups
 
 
-def _even(sheet: Sheet, rows: Iterator[tuple[int, list[str], list[int]]], width: int, header: int) -> Iterator[Row]:
+def _even(sheet: Sheet, rows: Iterator[tuple[int, list[str], list[int]]], width: int, header: int) -> Iterator[Cells]:
     """Rows of the header's width without the blank ones; a cell merged downwards speaks for each of its rows."""
     starts: dict[int, list[Range]] = defaultdict(list)
-    for found in sheet.merged:
-        if found[1] > header and found[3] > found[1]:
-            starts[found[1]].append(found)
+    for area in sheet.merged:
+        if area[1] > header and area[3] > area[1]:
+            starts[area[1]].append(area)
     active: dict[int, tuple[int, str]] = {}
     for number, cells, computed in rows:
-        sheet.beside += any(c.strip() for c in cells[width:])
+        sheet.beside += sum(bool(c.strip()) for c in cells[width:])
         cells = (cells + [""] * (width - len(cells)))[:width]
         own = any(c.strip() for c in cells)
         for left, _, _, bottom in starts.get(number, ()):
             if left <= width:
                 active[left - 1] = bottom, cells[left - 1]
-        for place, (bottom, words) in list(active.items()):
+        for place, (bottom, content) in list(active.items()):
             if number > bottom:
                 del active[place]
             elif not cells[place]:
-                cells[place] = words
-        sheet.formulas += sum(place in sheet.watched for place in computed)
-        lost = any(place < 0 and -place - 1 in sheet.watched for place in computed)
-        if lost or own:
-            yield number, cells, say("data.note.formula") if lost else ""
+                cells[place] = content
+        sheet.formulas += len(computed)
+        for place in computed:
+            if place < 0 and -place - 1 < width:
+                cells[-place - 1] = UnreadableCell(say("data.note.formula"))
+        if own or computed:
+            yield number, cells, ""

@@ -1,22 +1,29 @@
-"""Tables: CSV and TSV with any delimiter and any headers, read row by row; the rows of sheets and documents too."""
+"""Tables to rows: CSV and TSV with any delimiter and any headers; the rows of sheets and documents too."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 
-from lora_scripts.data.reading.columns import Columns, find_columns, guesses, shown
+from lora_scripts.data.reading.columns import (
+    answer_score,
+    find_pair,
+    given_columns,
+    header_role,
+    is_body_name,
+    plain_header,
+    question_score,
+)
+from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.records import Draft, Message, Parsed
+from lora_scripts.data.records import Draft, Parsed, Remark
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
-Names = Mapping[str, str | Sequence[str]] | None
 # First line, cells, and a note why the row cannot be read.
-Row = tuple[int, list[str], str]
+Cells = tuple[int, list[str], str]
 
 HEADER_ROWS = 5  # a title may stand above the header
 _DELIMITERS = ",;\t|，；"
@@ -27,69 +34,86 @@ _SAMPLE_ROWS = 20
 _FEWEST = 3
 
 
-def read_table(source: Source, columns: Names = None, *, sure: bool = True) -> Parsed | None:
-    """The rows of a table with a header.
+def read_table(source: Source, columns: Names = None, roles: Names = None, *, sure: bool = True) -> Parsed | None:
+    """The records of a table with a header.
 
     Args:
         source: The file.
         columns: Headers of question, answer, system, input, history, where the names do not tell.
+        roles: Speakers' names by role, for tables with one message a row.
         sure: The file is known to be a table (by its suffix), so unknown headers are an error.
 
     Returns:
         None where no header with question and answer is seen and ``sure`` is False.
 
     Raises:
-        DataError: No such header, or several readings are equally good.
+        DataError: No such header, or a column is not there.
+        AmbiguousDataError: Several readings are equally good.
     """
     lines = list(islice(source.lines(), _HEAD_LINES))
     head = next((i for i, line in enumerate(lines) if line.strip()), 0)
     delimiters = _likely_delimiters([line for line in lines[head : head + 20] if line.strip()])
+    missing: DataError | None = None
     for delimiter in delimiters:
-        rows = islice(_rows(iter(lines), delimiter), HEADER_ROWS)
-        found = find_header(list(rows), source.where, columns, sure)
-        if found and (sure or _steady(lines, delimiter, found[1])):
-            return _below(source, found, delimiter, head + 1)
+        rows = list(islice(_cells(iter(lines), delimiter), HEADER_ROWS))
+        try:
+            header = find_header(rows, source.where, columns, sure)
+        except DataError as error:
+            missing = missing or error
+            continue
+        if header and (sure or _steady(lines, delimiter, header)):
+            return _below(source, header, delimiter, head + 1, columns, roles)
     if not sure:
         return None
-    if not columns and _plainly_pairs(list(islice(_rows(iter(lines[head:]), delimiters[0]), _SAMPLE_ROWS))):
+    if missing:
+        raise missing
+    if not columns and _plainly_pairs(list(islice(_cells(iter(lines[head:]), delimiters[0]), _SAMPLE_ROWS))):
         return _headless(source, delimiters[0], head)
-    first, *more = [cells for _, cells, _ in islice(_rows(iter(lines[head:]), delimiters[0]), 20)] or [[""]]
-    names = [n.strip() for n in first[:12]]
-    place = f"{source.where}:{head + 1}"
-    raise DataError("data.no_columns", where=place, there=", ".join(map(shown, names)), guesses=guesses(names, more))
+    first = next(_cells(iter(lines[head:]), delimiters[0]))
+    return _below(source, (head + 1, [c.strip() for c in first[1]], ""), delimiters[0], head + 1, columns, roles)
 
 
-def _steady(lines: Sequence[str], delimiter: str, header: Row) -> bool:
+def _steady(lines: Sequence[str], delimiter: str, header: Cells) -> bool:
     """Whether nearly all of the first rows have the header's width; sentences with commas have not."""
-    rows = list(islice(_rows(iter(lines[header[0] :]), delimiter), _SAMPLE_ROWS))
+    rows = list(islice(_cells(iter(lines[header[0] :]), delimiter), _SAMPLE_ROWS))
     return sum(len(r[1]) == len(header[1]) for r in rows) >= 0.8 * len(rows)
 
 
-def _below(source: Source, found: tuple[Columns, Row], delimiter: str, first: int) -> Parsed:
+def _below(source: Source, header: Cells, delimiter: str, first: int, columns: Names, roles: Names) -> Parsed | None:
     """The rows below a header; ``first`` is the first line that is not blank."""
-    taken, header = found
-    shown = {"\t": "TAB"}.get(delimiter, delimiter)
-    parsed = Parsed("table", say("data.detail.table", delimiter=shown, columns=taken))
-    if header[0] > first:
-        parsed.remarks.append(("info", "rows_above_header", first, {"lines": header[0] - 1}))
-    below = _rows(islice(source.lines(), header[0] - 1, None), delimiter, header[0])
-    parsed.drafts = drafts_of_rows(islice(below, 1, None), header[1], taken)
+    below = _cells(islice(source.lines(), header[0] - 1, None), delimiter, header[0])
+    rows = rows_below(islice(below, 1, None), header[1])
+    parsed = read_rows(rows, "table", source.where, columns, roles, header_line=header[0])
+    if parsed:
+        remarks: list[Remark] = []
+        if header[0] > first:
+            remarks.append(("info", "rows_above_header", first, {"lines": header[0] - 1}))
+        parsed.drafts = _then(parsed.drafts, parsed, delimiter, remarks)
+        parsed.units["metadata"] += len(header[1])
     return parsed
 
 
-def _plainly_pairs(rows: Sequence[Row]) -> bool:
+def _then(drafts: Iterable[Draft], parsed: Parsed, delimiter: str, remarks: Sequence[Remark]) -> Iterator[Draft]:
+    yield from drafts
+    parsed.detail = say("data.detail.table", delimiter={"\t": "TAB"}.get(delimiter, delimiter), columns=parsed.detail)
+    parsed.remarks += remarks
+
+
+def _plainly_pairs(rows: Sequence[Cells]) -> bool:
     """Two cells in every row, and the first ones ask, in the very first row too: it is no header."""
     asking = [bool(r[1]) and r[1][0].rstrip().endswith(("?", "？")) for r in rows]
     answering = sum(len(r[1]) == 2 and not r[1][1].rstrip().endswith(("?", "？")) for r in rows)
     return len(rows) >= _FEWEST and asking[0] and sum(asking) >= 0.8 * len(rows) and answering >= 0.9 * len(rows)
 
 
-def _headless(source: Source, delimiter: str, head: int) -> Parsed:
+def _headless(source: Source, delimiter: str, head: int) -> Parsed | None:
     """A table whose first row is a record already."""
-    rows = _rows(islice(source.lines(), head, None), delimiter, head + 1)
-    detail = say("data.detail.headless", delimiter={"\t": "TAB"}.get(delimiter, delimiter))
-    drafts = drafts_of_rows(rows, ["question", "answer"], Columns("question", "answer"))
-    return Parsed("table", detail, drafts, [("warning", "no_header", head + 1, {})])
+    cells = _cells(islice(source.lines(), head, None), delimiter, head + 1)
+    rows = rows_below(cells, ["question", "answer"])
+    parsed = read_rows(rows, "table", source.where, {"question": "question", "answer": "answer"}, None)
+    if parsed:
+        parsed.drafts = _then(parsed.drafts, parsed, delimiter, [("warning", "no_header", head + 1, {})])
+    return parsed
 
 
 def _likely_delimiters(lines: Sequence[str]) -> list[str]:
@@ -104,38 +128,49 @@ def _likely_delimiters(lines: Sequence[str]) -> list[str]:
     return sorted(held, key=lambda d: (-min(1, steadiness(d)[1]), -steadiness(d)[0], _DELIMITERS.index(d))) or [","]
 
 
-def find_header(rows: Sequence[Row], where: str, columns: Names, sure: bool) -> tuple[Columns, Row] | None:
-    """The first row whose cells name a question and an answer, with the columns taken.
+def find_header(rows: Sequence[Cells], where: str, columns: Names, sure: bool) -> Cells | None:
+    """The first row whose cells name a question and an answer, or a speaker and content.
 
     Args:
         rows: The first rows of a table.
         where: The file, for messages.
         columns: The user's names for them.
-        sure: A column that is missing or in doubt is an error, and long cells may be names.
+        sure: A column that is missing is an error, and long cells may be names.
 
     Raises:
-        DataError: With ``sure``: the user's column is not there, or several are equally good.
+        DataError: With ``sure``: the user's column is not there.
     """
     missing: DataError | None = None
     for line, cells, problem in rows:
         names = [c.strip() for c in cells]
         if problem or sum(bool(n) for n in names) < 2 or (not sure and max(map(len, names)) > 20):
             continue
+        if not columns:
+            if _names_records([n for n in names if n]):
+                return line, names, ""
+            continue
         try:
-            found = find_columns([n for n in names if n], columns, f"{where}:{line}")
+            given_columns([n for n in names if n], columns, f"{where}:{line}")
         except DataError as error:
             missing = missing or error
             continue
-        if found:
-            return found, (line, names, "")
+        return line, names, ""
     if missing and sure:
         raise missing
     return None
 
 
-def sheet_header(
-    head: Sequence[Sequence[str]], groups: Container[int], where: str, columns: Names
-) -> tuple[Columns, Row] | None:
+def _names_records(names: Sequence[str]) -> bool:
+    """Headers of a question and another column for the answer, of two answers, or of speaker and content."""
+    plain = [plain_header(name) for name in names]
+    asked, answers = [n for n in plain if question_score(n)], [n for n in plain if answer_score(n)]
+    if asked and answers and len({*asked, *answers}) > 1:
+        return True
+    spoken = [n for n in plain if header_role(n) == "speaker"]
+    return bool(spoken and any(is_body_name(n) for n in plain)) or bool(find_pair(names)) or "messages" in plain
+
+
+def sheet_header(head: Sequence[Sequence[str]], groups: Container[int], where: str, columns: Names) -> Cells | None:
     """The header of a sheet: a row that names question and answer, or such a row together with the groups above it.
 
     Args:
@@ -147,7 +182,7 @@ def sheet_header(
     Raises:
         DataError: As for ``find_header``.
     """
-    likely: list[Row] = []
+    likely: list[Cells] = []
     for i, cells in enumerate(head[:HEADER_ROWS]):
         if i in groups and i + 1 < len(head) and len(set(filter(None, cells))) > 1:
             both = zip_longest(cells, head[i + 1], fillvalue="")
@@ -156,7 +191,7 @@ def sheet_header(
     return find_header([r for r in likely if max(map(len, r[1]), default=0) <= _LONGEST_NAME], where, columns, True)
 
 
-def _rows(lines: Iterator[str], delimiter: str, first: int = 1) -> Iterator[Row]:
+def _cells(lines: Iterator[str], delimiter: str, first: int = 1) -> Iterator[Cells]:
     """The rows of ``lines``, which begin at line ``first``; a row that cannot be read costs its first line only."""
     held: deque[str] = deque()
     taken: list[str] = []
@@ -183,51 +218,38 @@ def _rows(lines: Iterator[str], delimiter: str, first: int = 1) -> Iterator[Row]
             taken.clear()
 
 
-def drafts_of_rows(rows: Iterable[Row], names: Sequence[str], taken: Columns, part: str = "") -> Iterator[Draft]:
-    """The drafts of the rows below a header.
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names for the columns of a header: one without a name is its number, one that comes again gets a number."""
+    seen: Counter[str] = Counter()
+    out = []
+    for number, raw in enumerate(names, 1):
+        name = raw.strip() or f"({number})"
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
+
+
+def rows_below(cells: Iterable[Cells], header: Sequence[str]) -> Iterator[Row]:
+    """The rows below a header, by the names of its columns.
 
     Args:
-        rows: As they stand.
-        names: The header's cells.
-        taken: Which of them hold what.
-        part: Sheet or table that they stand in, see ``Draft``.
+        cells: As they stand.
+        header: The header's cells.
     """
-    place = {name: i for i, name in reversed(list(enumerate(names)))}
+    names = unique_names(header)
     blank: list[int] = []  # blank rows at the end are no rows
-    for line, cells, problem in rows:
-        if not problem and not any(c.strip() for c in cells):
+    for line, row, problem in cells:
+        if not problem and not any(c.strip() for c in row):
             blank.append(line)
             continue
         for number in blank:
-            yield Draft(number, reason="unreadable", note=say("data.note.blank_line"), part=part)
+            yield Row(number, None, say("data.note.blank_line"))
         blank.clear()
         if problem:
-            note = problem
-        elif cells[0].strip() == names[0] and [c.strip() for c in cells] == names:
-            note = say("data.note.header_again")
-        elif len(cells) < len(names) or any(c.strip() for c in cells[len(names) :]):
-            note = say("data.note.ragged", there=len(cells), wanted=len(names))
-        elif turns := _turns(cells, place, taken):
-            worse = cells[place[taken.rejected]] if taken.rejected else None
-            yield Draft(line, tuple(Message(*t) for t in turns), part=part, rejected=worse)
-            continue
+            yield Row(line, None, problem)
+        elif row[0].strip() == header[0].strip() and [c.strip() for c in row] == [h.strip() for h in header]:
+            yield Row(line, None, say("data.note.header_again"))
+        elif len(row) < len(header) or any(c.strip() for c in row[len(header) :]):
+            yield Row(line, None, say("data.note.ragged", there=len(row), wanted=len(header)))
         else:
-            note = say("data.note.bad_value", name=taken.history)
-        yield Draft(line, reason="unreadable", note=note, part=part)
-
-
-def _turns(cells: Sequence[str], place: Mapping[str, int], taken: Columns) -> tuple[tuple[str, str], ...]:
-    """The turns of one row; none where its history is not what it should be."""
-
-    def cell(name: str | None) -> str:
-        return cells[place[name]] if name else ""
-
-    turns: list[tuple[str, str]] = [("system", cell(taken.system))] if cell(taken.system).strip() else []
-    if (history := cell(taken.history)).strip():
-        try:
-            for asked, answered in json.loads(history):
-                turns += [("user", str(asked)), ("assistant", str(answered))]
-        except (ValueError, TypeError, RecursionError):
-            return ()
-    asked, more = cell(taken.question), cell(taken.more)
-    return (*turns, ("user", f"{asked}\n{more}" if more.strip() else asked), ("assistant", cell(taken.answer)))
+            yield Row(line, dict(zip(names, row, strict=False)))

@@ -1,0 +1,392 @@
+"""One row or object to turns: alpaca, ShareGPT, messages, question/answer, preference pairs, history, lists of answers.
+
+A preference object has two answers beside a question (alpaca's keys), beside a list of messages, or each at the end of
+a conversation of its own: what the two conversations share is the question.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from lora_scripts.data.reading.columns import REASONING, RowLayout, answer_score, plain_header, question_score
+from lora_scripts.data.reading.names import TOOL_NAMES, plain_name, role_of
+from lora_scripts.data.records import Message
+from lora_scripts.messages import text as say
+
+_TALKS_WORDS = """
+messages conversations conversation dialogue dialog dialogs turns chat chats 对话 消息
+"""
+_TALKS = frozenset(_TALKS_WORDS.split())
+# In the plural, a list of questions with answers is a list of records.
+_TALKS_OF_PAIRS = frozenset(["conversation", "dialogue", "dialog", "turns", "chat", "对话"])
+_SPEAKER_KEYS = ("role", "from", "speaker", "author", "角色", "说话人")
+_CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "内容")
+_WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
+_PLURAL_ANSWERS_WORDS = """
+answers responses replies outputs completions 答案列表 回答列表 多个答案
+"""
+_PLURAL_ANSWERS = frozenset(_PLURAL_ANSWERS_WORDS.split())
+# A conversation in one string, as Anthropic's hh-rlhf writes it.
+_IN_ONE_STRING = re.compile(r"\n\n(Human|Assistant): ?")
+_MEDIA = ("images", "image", "audios", "audio", "videos", "video")
+_LONGEST_LITERAL = 100_000
+
+Turns = tuple[Message, ...]
+
+
+class UnfitError(Exception):
+    """A row that cannot become a record: the bin that it goes to and a note. Never leaves this package."""
+
+    def __init__(self, reason: str, note: str = "") -> None:
+        self.reason, self.note = reason, note
+
+
+class UnreadableCell(str):
+    """An empty cell whose content is missing for a reason (``note``): it spoils the record that needs it."""
+
+    note: str
+
+    def __new__(cls, note: str) -> UnreadableCell:
+        cell = super().__new__(cls, "")
+        cell.note = note
+        return cell
+
+
+class Parts(NamedTuple):
+    """The turns of one record and its rejected answer, if it has one."""
+
+    turns: Turns
+    rejected: str | None = None
+
+
+@dataclass(slots=True)
+class ValueNotes:
+    """What was met inside of rows and has to be reported: counts by kind, or by the key that said so."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    reasoning: Counter[str] = field(default_factory=Counter)
+    context_turns: Counter[str] = field(default_factory=Counter)
+    message_keys: Counter[str] = field(default_factory=Counter)
+
+
+def is_message_list(value: Any) -> bool:
+    """A list of messages, each with a speaker and content."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(m, dict) and _key(m, _SPEAKER_KEYS) and (_key(m, _CONTENT_KEYS) or "tool_calls" in m)
+            for m in value
+        )
+    )
+
+
+def is_text_pair(value: Any) -> bool:
+    """A list of two texts."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)
+
+
+def _key(value: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    return next((k for k in keys if k in value), None)
+
+
+def messages_key(value: Mapping[str, Any]) -> str:
+    """The key of an object under which its messages lie; empty where there is none."""
+    for key, talk in value.items():
+        if not isinstance(talk, list) or plain_header(key) not in _TALKS:
+            continue
+        if not talk or (isinstance(talk[0], dict) and _key(talk[0], _SPEAKER_KEYS)):
+            return str(key)
+        if plain_header(key) in _TALKS_OF_PAIRS and _pair_keys(talk[0]):
+            return str(key)
+    lists = [str(key) for key, talk in value.items() if is_message_list(talk)]
+    return lists[0] if len(lists) == 1 and not _named_pair(value) else ""
+
+
+def _named_pair(value: Mapping[str, Any]) -> bool:
+    plain = [plain_header(key) for key in value]
+    return any(map(question_score, plain)) and any(map(answer_score, plain))
+
+
+def speakers_in(value: Any) -> list[tuple[str, str]]:
+    """(plain name, content) of each message of a list; empty for anything else."""
+    if not is_message_list(value):
+        return []
+    pairs = ((m, _key(m, _SPEAKER_KEYS) or "", _key(m, _CONTENT_KEYS) or "") for m in value)
+    return [(plain_name(str(m[who])), str(m.get(key, ""))) for m, who, key in pairs]
+
+
+def parse_structure(value: str) -> Any:
+    """A list or object written as JSON or as a Python literal in a text; the text itself where it is none."""
+    stripped = value.strip()
+    if not stripped or stripped[0] + stripped[-1] not in ("[]", "{}") or len(stripped) > _LONGEST_LITERAL:
+        return value
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            made = parse(stripped)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(made, (list, dict)):
+            return made
+    return value
+
+
+def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: ValueNotes) -> list[Parts]:
+    """The records of one row.
+
+    Args:
+        value: An object, or a list of messages, or a pair of texts.
+        layout: Which key holds what; not used for lists.
+        speakers: Plain name → role, beside the known ones.
+        notes: Is filled.
+
+    Raises:
+        UnfitError: It is no record.
+    """
+    if is_message_list(value):
+        return [Parts(tuple(_message(m, speakers, notes) for m in value))]
+    if is_text_pair(value):
+        return [Parts((Message("user", value[0]), Message("assistant", value[1])))]
+    if not isinstance(value, dict):
+        raise UnfitError("unreadable", say("data.note.not_an_object"))
+    if any(value.get(key) for key in _MEDIA):
+        raise UnfitError("not_text", say("data.note.not_text"))
+    notes.counts["tools_not_shown"] += bool(value.get("tools"))
+    if layout.reasoning and str(value.get(layout.reasoning) or "").strip():
+        notes.reasoning[layout.reasoning] += 1
+    opening = _opening(value, layout, speakers, notes)
+    if layout.rejected:
+        if layout.question:
+            opening = (*opening, *_asked(value, value.get(layout.question), layout.question, layout, speakers, notes))
+        return [_two_answers(opening, value[layout.answer], value[layout.rejected], layout, speakers, notes)]
+    if layout.messages:
+        return [Parts(opening)]
+    parts = _answered(value, layout.question, layout.answer, layout, opening, speakers, notes)
+    for question, answer in layout.repeats:
+        if _texts(value.get(question), question) != [""] or _texts(value.get(answer), answer) != [""]:
+            parts += _answered(value, question, answer, layout, opening, speakers, notes)
+    return parts
+
+
+def _opening(value: Mapping[str, Any], layout: RowLayout, speakers: Mapping[str, str], notes: ValueNotes) -> Turns:
+    """System text and history, and the conversation under ``layout.messages``."""
+    turns: list[Message] = []
+    if layout.system and (system := "\n".join(_texts(value.get(layout.system), layout.system))).strip():
+        turns.append(Message("system", system))
+    if layout.history:
+        turns += _history(value.get(layout.history), layout.history, speakers, notes)
+    if not layout.messages:
+        return tuple(turns)
+    talk = value[layout.messages]
+    if isinstance(talk, str):
+        talk = parse_structure(talk)
+    if not isinstance(talk, list):
+        raise UnfitError("unreadable", say("data.note.bad_value", name=layout.messages))
+    messages = [turn for m in talk for turn in _turns_of_one(m, speakers, notes)]
+    own_system = bool(messages) and messages[0].role == "system"
+    return (*(t for t in turns if not (own_system and t.role == "system")), *messages)
+
+
+def _history(value: Any, key: str, speakers: Mapping[str, str], notes: ValueNotes) -> list[Message]:
+    """Earlier turns: pairs, objects, messages, or texts that take turns."""
+    if isinstance(value, str) and value.strip():
+        value = parse_structure(value)
+    if not value or value == " ":
+        return []
+    if isinstance(value, str) and not value.strip():
+        return []
+    if not isinstance(value, list):
+        raise UnfitError("unreadable", say("data.note.bad_value", name=key))
+    turns: list[Message] = []
+    if all(isinstance(one, str) for one in value):
+        return [Message("user" if i % 2 == 0 else "assistant", one) for i, one in enumerate(value)]
+    for pair in value:
+        if isinstance(pair, (list, tuple)) and len(pair) == 2:
+            turns += [Message("user", _text(pair[0], key)), Message("assistant", _text(pair[1], key))]
+        else:
+            turns += _turns_of_one(pair, speakers, notes)
+    return turns
+
+
+def _answered(
+    value: Mapping[str, Any],
+    question: str,
+    answer: str,
+    layout: RowLayout,
+    opening: Turns,
+    speakers: Mapping[str, str],
+    notes: ValueNotes,
+) -> list[Parts]:
+    """The records of one question column and one answer column."""
+    asked, answered = value.get(question), value.get(answer)
+    turns = [*opening, *_asked(value, asked, question, layout, speakers, notes)]
+    if isinstance(answered, list) and is_message_list(answered):
+        return [Parts((*turns, *(_message(m, speakers, notes) for m in answered)))]
+    if plain_header(answer) == "output" and isinstance(answered, list) and is_text_pair(answered):
+        return [Parts((*turns, Message("assistant", answered[0])), answered[1])]  # LLaMA-Factory's ``ranking``
+    reasoning = _text(value.get(layout.reasoning), layout.reasoning) if layout.reasoning else ""
+    answers = _texts(answered, answer)
+    notes.counts["several_answers"] += len(answers) > 1
+    return [Parts((*turns, Message("assistant", one, True, reasoning))) for one in answers]
+
+
+def _asked(
+    value: Mapping[str, Any],
+    asked: Any,
+    key: str,
+    layout: RowLayout,
+    speakers: Mapping[str, str],
+    notes: ValueNotes,
+) -> list[Message]:
+    if is_message_list(asked):
+        return [_message(m, speakers, notes) for m in asked]
+    parts = [_text(asked, key)]
+    for letter, name in zip("ABCDEFGH", layout.options, strict=False):
+        if (choice := _text(value.get(name), name)).strip():
+            parts.append(f"{letter}. {choice}")
+    parts += [more for name in layout.inputs if (more := _text(value.get(name), name)).strip()]
+    return [Message("user", "\n".join(parts) if parts[0].strip() else "\n".join(parts[1:]))]
+
+
+def _two_answers(
+    asked: Turns, chosen: Any, rejected: Any, layout: RowLayout, speakers: Mapping[str, str], notes: ValueNotes
+) -> Parts:
+    """The conversation with the chosen answer, and the rejected one.
+
+    Raises:
+        UnfitError: The two do not answer one question, in one turn each.
+    """
+    named = zip((chosen, rejected), (layout.answer, layout.rejected), strict=True)
+    both = [_answer_turns(v, name, bool(asked), speakers, notes) for v, name in named]
+    if asked and asked[-1].role == "assistant" and _same(asked[-1:], both[0][-1:]):
+        asked = asked[:-1]  # the conversation with the chosen answer stands beside it once more
+    conversations = []
+    for turns in both:
+        alone = not turns or turns[0].role == "assistant"
+        if not alone and not all(any(_same([one], [other]) for other in turns) for one in asked):
+            raise UnfitError("no_common_question", say("preference.no_common_question"))
+        conversations.append((*asked, *turns) if alone else turns)
+    better, worse = conversations
+    ends = [t[-1].role == "assistant" and t[-2].role == "user" for t in conversations if len(t) > 1]
+    if ends != [True, True] or not _same(better[:-1], worse[:-1]):
+        raise UnfitError("no_common_question", say("preference.no_common_question"))
+    return Parts(better, worse[-1].content)
+
+
+def _same(some: Sequence[Message], others: Sequence[Message]) -> bool:
+    return [(m.role, m.content.strip()) for m in some] == [(m.role, m.content.strip()) for m in others]
+
+
+def _answer_turns(value: Any, key: str, asked: bool, speakers: Mapping[str, str], notes: ValueNotes) -> Turns:
+    """The turns under a key of an answer: a text, a message, a list of them, or a conversation in one string."""
+    if isinstance(value, dict):
+        return (_message(value, speakers, notes),)
+    if is_message_list(value):
+        return tuple(_message(m, speakers, notes) for m in value)
+    content = _text(value, key)
+    opening, *parts = _IN_ONE_STRING.split(content)
+    if asked or opening or not parts:
+        return (Message("assistant", content),)
+    roles = ("user" if name == "Human" else "assistant" for name in parts[::2])
+    return tuple(map(Message, roles, parts[1::2]))
+
+
+def _pair_keys(value: Any) -> tuple[str, str] | None:
+    """What holds question and answer in a turn that is both: ``{"human": ..., "assistant": ...}``."""
+    if not isinstance(value, dict):
+        return None
+    names = [str(k) for k in value]
+    asked = max(names, key=lambda n: question_score(plain_header(n)), default="")
+    answer = max((n for n in names if n != asked), key=lambda n: answer_score(plain_header(n)), default="")
+    certain = answer and question_score(plain_header(asked)) and answer_score(plain_header(answer))
+    return (asked, answer) if certain else None
+
+
+def _turns_of_one(turn: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Sequence[Message]:
+    """One message of a conversation, or a question and its answer in one object."""
+    if isinstance(turn, dict) and not _key(turn, _SPEAKER_KEYS) and (pair := _pair_keys(turn)):
+        return [Message("user", _text(turn[pair[0]], pair[0])), Message("assistant", _text(turn[pair[1]], pair[1]))]
+    return [_message(turn, speakers, notes)]
+
+
+def _message(message: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Message:
+    if not isinstance(message, dict):
+        raise UnfitError("unreadable", say("data.note.bad_message"))
+    who, key = _key(message, _SPEAKER_KEYS), _key(message, _CONTENT_KEYS)
+    if who is None:
+        raise UnfitError("unreadable", say("data.note.bad_message"))
+    name = plain_name(str(message[who]))
+    if name in TOOL_NAMES or message.get("tool_calls") or message.get("function_call"):
+        raise UnfitError("tool_calls", say("data.note.tool_calls"))
+    role = speakers.get(name) or role_of(name)
+    if role is None:
+        raise UnfitError("unknown_role", say("data.note.unknown_role", name=name[:40]))
+    trained, reasoning = True, ""
+    if len(message) > 2:
+        trained, reasoning = _beside(message, who, key, role, notes)
+    return Message(role, _text(message[key] if key else None, key or "content"), trained, reasoning)
+
+
+def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, notes: ValueNotes) -> tuple[bool, str]:
+    """What stands in a message beside speaker and content: whether it is trained on, and its chain of thought."""
+    trained, reasoning = True, ""
+    for name, value in message.items():
+        if name in (who, key) or value in (None, "", [], {}):
+            continue
+        if name in _WEIGHT_KEYS and isinstance(value, (bool, int, float)):
+            if role == "assistant" and not value:
+                trained = False
+                notes.context_turns[str(name)] += 1
+        elif plain_header(name) in REASONING and isinstance(value, str):
+            reasoning = value
+            notes.reasoning[str(name)] += 1
+        else:
+            notes.message_keys[str(name)] += 1
+    return trained, reasoning
+
+
+def _texts(value: Any, key: str) -> list[str]:
+    """The answers that a value holds: one, or several where the key or the layout (SQuAD's ``text``) says so."""
+    if isinstance(value, dict) and (inner := _key(value, _CONTENT_KEYS)):
+        value, key = value[inner], "answers"
+    if isinstance(value, list) and plain_header(key) in _PLURAL_ANSWERS:
+        answers = [_text(one, key) for one in value]
+        return list(dict.fromkeys(filter(str.strip, answers))) or [""]
+    return [_text(value, key)]
+
+
+def _text(value: Any, key: str) -> str:
+    """A text, also from lines or parts of one, a number, or nothing."""
+    if isinstance(value, UnreadableCell):
+        raise UnfitError("unreadable", value.note)
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        raise UnfitError("unreadable", say("data.note.bad_value", name=key))
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, dict) and (inner := _key(value, _CONTENT_KEYS)) and "type" not in value:
+        return _text(value[inner], key)
+    if isinstance(value, list) and all(isinstance(p, str) for p in value):
+        return "\n".join(value)
+    if isinstance(value, list) and all(isinstance(p, (str, dict)) for p in value):
+        return "".join(p if isinstance(p, str) else _text_part(p) for p in value)
+    raise UnfitError("unreadable", say("data.note.bad_value", name=key))
+
+
+def _text_part(part: Mapping[str, Any]) -> str:
+    kind = part.get("type", "text")
+    if kind in ("tool_call", "tool_use", "tool_result"):
+        raise UnfitError("tool_calls", say("data.note.tool_calls"))
+    content = part.get("text", part.get("value"))
+    if kind not in ("text", "plain", "link", "bold", "italic", "mention") or not isinstance(content, str):
+        raise UnfitError("not_text", say("data.note.not_text_part", kind=str(kind)[:40]))
+    return content
