@@ -72,6 +72,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "`roles` 里写了、但本文件中没有出现：{names}",
     ),
     "finding.names_not_there.fix": ("check how they are written in the file", "请检查它们在文件里的写法"),
+    "finding.footer": (
+        "{count} lines below the last record are not read",
+        "最后一条之后的 {count} 行没有读入",
+    ),
     "finding.media_left_out": (
         "{count} pictures, voice messages, recalled messages and notices were left out",
         "图片、语音、撤回的消息和系统通知共 {count} 处没有读入",

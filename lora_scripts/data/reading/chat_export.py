@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import pairwise
 from statistics import median_low
 
@@ -19,6 +18,7 @@ from lora_scripts.data.reading.dialogues import Remarks, Turn
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_notice, without_notices
+from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
 from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_score, swapped
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
@@ -27,22 +27,14 @@ PAUSE_MINUTES = 6 * 60  # between messages from which a new conversation begins
 _NIGHT_MINUTES = 30  # the same where midnight lies between them
 _FEWEST = 3  # messages
 _LEAST_SHARE = 0.15  # of the non-blank lines that begin a message
-_DATE = (
-    r"(?:\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}月\d{1,2}日)"
-    r"(?:\s*[(（]?(?:星期|周)[一二三四五六日天][)）]?)?"
-)
-_HALF = r"(?:上午|下午|晚上|凌晨|中午|早上|傍晚)"
-_CLOCK = rf"{_HALF}?\s?\d{{1,2}}[:：]\d{{2}}(?:[:：]\d{{2}})?(?:\s?[AaPp]\.?[Mm]\.?)?"
-_STAMP = rf"(?:(?P<date>{_DATE})[\sT,，]*)?(?P<clock>{_CLOCK})"
 _NAME = r"(?P<name>[^\s:：\[\]][^\n:：\[\]]{0,39}?)"
 # How a message begins: with its words on the same line, or below.
 _LAYOUTS = {
-    "inline": re.compile(rf"[\s\u200e]*[\[【(（]?{_STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*[:：](?P<text>.*)"),
-    "name_and_time": re.compile(rf"[\s\u200e]*{_NAME}\s*[\[(（]{_STAMP}[\])）]\s*[:：](?P<text>.*)"),
-    "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{_STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
-    "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{_STAMP}[\]】)）]?\s*(?P<text>)"),
+    "inline": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*[:：](?P<text>.*)"),
+    "name_and_time": re.compile(rf"[\s\u200e]*{_NAME}\s*[\[(（]{STAMP}[\])）]\s*[:：](?P<text>.*)"),
+    "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
+    "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{STAMP}[\]】)）]?\s*(?P<text>)"),
 }
-_DIVIDER = re.compile(rf"[\W_]*(?:日期\s*[:：]\s*)?(?P<date>{_DATE})[\sT,，]*(?P<clock>{_CLOCK})?[\W_]*")
 _ACCOUNT = re.compile(r"\s*(?:[(（<]\s*(?:\d{5,12}|[^()<>（）\s]+@[^()<>（）\s]+)\s*[)）>])\s*$")
 _NOT_TELLING = frozenset({"我", "me", "you", "自己", "本人", "a", "b"})
 
@@ -131,7 +123,7 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
     posts: list[_Post] = []
     notices: list[int] = []
     body: list[str] = []
-    day, minutes, blank, divided = 0, 0, 1, False
+    day, minutes, blank, divided, dated = 0, 0, 1, False, False
 
     def close(stop: int) -> None:
         if posts:
@@ -140,16 +132,16 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
 
     for number, line in enumerate(lines):
         found = pattern.fullmatch(line) if line.strip() and len(line) < 4000 else None
-        divider = _DIVIDER.fullmatch(line) if not found and len(line) < 60 else None
+        divider = DATE_LINE.fullmatch(line) if not found and len(line) < 60 else None
         if found or divider:
             close(number - blank if blank < number else number)
             stamp = found or divider
             assert stamp is not None
             before = minutes
             if stamp["date"]:
-                day = _day(stamp["date"]) or day
-            if stamp["clock"]:
-                clock = _clock(stamp["clock"])
+                day, dated = day_number(stamp["date"]) or day, True
+            if stamp["clock"] and dated:  # without any date, times tell nothing about pauses
+                clock = minutes_of_day(stamp["clock"])
                 if not stamp["date"] and day * 1440 + clock < before - 1:  # past midnight
                     day += 1
                 minutes = day * 1440 + clock
@@ -173,32 +165,6 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
         blank = blank + 1 if not line.strip() else 0
     close(len(lines))
     return posts, notices
-
-
-def _day(raw: str) -> int:
-    """A day as a number; of ``3/4/24`` the first is the day where it can be."""
-    parts = [int(part) for part in re.findall(r"\d+", raw)]
-    if len(parts) == 2:
-        year, month, day = 2000, parts[0], parts[1]
-    elif parts[0] > 31:
-        year, month, day = parts
-    else:
-        day, month, year = parts
-        if month > 12:
-            day, month = month, day
-    try:
-        return date(year + 2000 * (year < 100), month, day).toordinal()
-    except ValueError:
-        return 0
-
-
-def _clock(raw: str) -> int:
-    """Minutes since midnight."""
-    hour, minute = (int(part) for part in re.findall(r"\d+", raw)[:2])
-    late = re.search(r"下午|晚上|傍晚|[Pp]\.?[Mm]", raw) or ("中午" in raw and hour < 3)
-    if late and hour < 12:
-        hour += 12
-    return (hour * 60 + minute) % 1440
 
 
 def _turns(posts: Sequence[_Post], names: Mapping[str, str]) -> list[Turn]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from lora_scripts.data.reading.columns import RowLayout, given_columns
 from lora_scripts.data.reading.evidence import hypotheses, profile_columns
 from lora_scripts.data.reading.labels import Mark, find_marks
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, role_of, simple
+from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, is_field_name, role_of
 from lora_scripts.data.reading.rows import Row, read_rows
 from lora_scripts.data.records import Parsed
 
@@ -23,9 +22,6 @@ _FEWEST_RECORDS = 3
 # Labels of an answer's own parts; as fields they go with the field above them.
 _PARTS_OF_ANSWERS = frozenset(
     "注意 注 结论 依据 法律依据 法条原文 说明 提示 温馨提示 例 例如 比如 如下 分析 建议 总结 步骤 流程 要求 补充 另 此外 note warning tip".split()
-)
-_FIELD_WORDS = re.compile(
-    r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output|instruction|input|^[qa]$"
 )
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +135,4 @@ def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
 
 
 def _is_person(name: str) -> bool:
-    return (name in USER_NAMES or name in ASSISTANT_NAMES) and not _FIELD_WORDS.search(simple(name))
+    return (name in USER_NAMES or name in ASSISTANT_NAMES) and not is_field_name(name)

@@ -57,6 +57,10 @@ references status type
 """
 # Lines of a text that begin like "name:" and are no speakers.
 FIELDS = frozenset(_FIELDS_WORDS.split())
+_FIELD_NAME = re.compile(
+    r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
+    r"|instruction|input|completion|^[qa]$"
+)
 # Traditional characters in the words of this file and of columns.py.
 _SIMPLE = str.maketrans(
     "戶師問題諮詢覆專醫顧學機統員護藥營養當業長親買賣眾訪網見導練級內標準參釋處議時間類別編號來",
@@ -94,6 +98,11 @@ def role_of(name: str) -> str | None:
     if name in ASSISTANT_NAMES:
         return "assistant"
     return "system" if name in SYSTEM_NAMES else None
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a known name is what is said (问题, 答复), not who says it (客户, 律师)."""
+    return bool(_FIELD_NAME.search(name))
 
 
 @lru_cache(maxsize=4096)

@@ -34,7 +34,7 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     readings = (
         ("fields", "fields_assumed", _on_one_line(filled)),
         ("numbered", "numbered_assumed", _numbered(filled, lines)),
-        ("blocks", "blocks_assumed", _blocks(lines)),
+        ("blocks", "blocks_assumed", _indented(filled) or _blocks(lines, 2) or _blocks(lines)),
         ("neighbours", "neighbours_assumed", _neighbours(filled)),
     )
     kind, told, pairs = next((r for r in readings if r[2]), ("", "", []))
@@ -62,17 +62,38 @@ def _draft(pair: Pair) -> Draft:
     return Draft(number, turns if answer else turns[:1])
 
 
-def _blocks(lines: Sequence[Line]) -> list[Pair]:
-    """Blocks of at least two lines, nearly all beginning with a question that their other lines do not ask."""
+def _indented(filled: Sequence[Line]) -> list[Pair]:
+    """Questions at the margin, each with indented lines below it."""
     blocks: list[Pair] = []
-    blank = True
+    for number, line in filled:
+        if line[0] not in " \t　":
+            blocks.append(((number, line), []))
+        elif blocks:
+            blocks[-1][1].append((number, line.strip()))
+    return _if_they_ask(blocks)
+
+
+def _blocks(lines: Sequence[Line], gap: int = 1) -> list[Pair]:
+    """Blocks of at least two lines between ``gap`` blank lines, nearly all beginning with a question."""
+    blocks: list[Pair] = []
+    blank = gap
     for number, line in lines:
         if line.strip():
-            if blank:
+            if blank >= gap:
                 blocks.append(((number, line), []))
             else:
                 blocks[-1][1].append((number, line))
-        blank = not line.strip()
+        elif blocks and blank + 1 < gap and blocks[-1][1]:
+            blocks[-1][1].append((number, ""))
+        blank = 0 if line.strip() else blank + 1
+    for _, answer in blocks:
+        while answer and not answer[-1][1]:
+            answer.pop()
+    return _if_they_ask(blocks)
+
+
+def _if_they_ask(blocks: list[Pair]) -> list[Pair]:
+    """``blocks`` where nearly all begin with a question that their other lines do not ask."""
     paired = [b for b in blocks if b[1]]
     asking = sum(asks(head[1]) for head, _ in paired)
     answering = sum(not ends_asking(answer[-1][1]) for _, answer in paired)

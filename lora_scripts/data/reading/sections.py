@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lora_scripts.data.reading.ambiguity import ambiguous, try_alternatives
 from lora_scripts.data.reading.dialogues import Remarks
-from lora_scripts.data.reading.labels import match_number
+from lora_scripts.data.reading.labels import find_marks, match_number
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import split_names
+from lora_scripts.data.reading.names import is_field_name, role_of, split_names
 from lora_scripts.data.reading.turn_evidence import asks
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
@@ -146,6 +146,9 @@ def _question_level(blocks: Sequence[Block], fewest: int, forced: bool) -> int:
     most = (0, 0)
     for level in range(1, TERM + 1):
         heads = [b.text for i, b in enumerate(blocks) if b.level == level and _own_text(blocks, i)]
+        spoken = sum(role_of(m.name) is not None and not is_field_name(m.name) for m in find_marks(heads))
+        if heads and spoken >= 0.5 * len(heads):  # bold turns of a transcript
+            continue
         asking = sum(map(asks, heads))
         if len(heads) >= fewest and asking >= _ASKING_SHARE * len(heads):
             return level

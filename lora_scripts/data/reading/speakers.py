@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, role_of
+from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
 
 
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
 _PERSON = re.compile(
-    rf"[{_SURNAMES}][\u4e00-\u9fff]?(?:总|工|经理|主管|主任|队长?|局长?|处长?|科长|院长|师傅|姐|哥|女士|先生|律师|医生|老师|助理|书记)"
+    r"(?:护士|科|班|队|组|院|校|店|园|处|部|厂|站|行|所|局|会|团)长|[\u4e00-\u9fff]{2,3}(?:(?<!人)(?<!成)员|总监|主管|督导)"
+    rf"|[{_SURNAMES}][\u4e00-\u9fff]?(?:总|工|经理|主管|主任|队长?|局长?|处长?|科长|院长|师傅|姐|哥|女士|先生|律师|医生|老师|助理|书记)"
 )
 
 
@@ -42,9 +43,9 @@ def _third_speakers(marks: Sequence[Mark], names: Mapping[str, str], given: bool
 
 
 def is_third(name: str, given: bool = False) -> bool:
-    """Whether a name is one of people who comment; with ``given`` speakers, also one that is known for a role."""
-    known = given and len(name) > 1 and role_of(name) in ("user", "assistant")
-    return name in THIRD_NAMES or known or bool(_PERSON.fullmatch(name))
+    """Whether a name is one of people who comment; with ``given`` speakers, also one that is known to ask."""
+    known = role_of(name) if len(name) > 1 and not is_field_name(name) else None
+    return known == "assistant" or (given and known == "user") or name in THIRD_NAMES or bool(_PERSON.fullmatch(name))
 
 
 def _lone_speaker(marks: Sequence[Mark], lines: Sequence[str]) -> dict[str, str]:
@@ -59,8 +60,13 @@ def _speakers(marks: Sequence[Mark], given: Mapping[str, str]) -> list[dict[str,
     names = dict(given) | {
         m.name: role for m in marks if m.name not in given and (role := role_of(m.name)) and role not in given.values()
     }
-    if "a" not in given and [n for n, r in names.items() if r != "system"] == ["a"]:
+    two_letters = any(m.name == "b" for m in marks)
+    if two_letters and "a" not in given and [n for n, r in names.items() if r != "system"] == ["a"]:
         del names["a"]  # "A: … B: …" with nobody who asks: two letters for two speakers
+    if not {"user", "assistant"} & set(names.values()):
+        counts = Counter(m.name for m in marks)
+        usual = [n for n, c in counts.items() if c >= max(2, 0.2 * max(counts.values())) and n not in FIELDS]
+        names |= {n: role for n in usual if (role := person_role(n))}
     if not {"user", "assistant"} & set(names.values()):
         return _learned_pairs(marks)
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
@@ -132,14 +138,13 @@ def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
 
 def _learned_pairs(marks: Sequence[Mark]) -> list[dict[str, str]]:
     """Two unknown names that alternate through the file, the first to speak asking; several where they are as good."""
-    counts = Counter(m.name for m in marks if m.name not in FIELDS)
-    likely = [n for n, c in counts.most_common(8) if c >= 2]
+    likely = [n for n, c in Counter(m.name for m in marks if m.name not in FIELDS).most_common(8) if c >= 2]
     best: list[tuple[int, str, str]] = []
     for first in likely:
         for second in likely:
-            spoken = [m.name for m in marks if m.name in (first, second)]
+            spoken = [name for name, _ in groupby(m.name for m in marks if m.name in (first, second))]
             turns = sum(pair == (first, second) for pair in pairwise(spoken))
-            if first != second and spoken[0] == first and turns >= 0.8 * max(counts[first], counts[second]):
+            if first != second and spoken[0] == first and turns >= 0.8 * max(2, (len(spoken) + 1) // 2):
                 best.append((turns, first, second))
     best.sort(key=lambda b: -b[0])
     return [{first: "user", second: "assistant"} for n, first, second in best if n >= 0.8 * best[0][0]]

@@ -22,6 +22,7 @@ from lora_scripts.data.reading.names import given_roles, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start
 from lora_scripts.data.reading.speakers import is_third, speaker_candidates
+from lora_scripts.data.reading.timestamps import DATE_LINE
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
@@ -169,6 +170,9 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
         remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": _header_names(lines, headers, layout)}))
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
+    footer = _footer_start(lines, turns[-1].line)
+    if footer < len(lines):
+        remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
     remarks += _remarks(turns, seen, names, notices)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in spoken:
@@ -265,10 +269,33 @@ _TITLE = re.compile(
 )
 
 
+# What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
+_END = re.compile(
+    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
+    re.IGNORECASE,
+)
+
+
+def _footer_start(lines: Sequence[str], start: int) -> int:
+    """The line in ``start`` to the end from which a footer reaches to the end of the text."""
+    stop = len(lines)
+    while stop > start and not lines[stop - 1].strip():
+        stop -= 1
+    first = stop
+    while first > start and lines[first - 1].strip():
+        first -= 1
+    apart = first > start
+    return first if apart and stop - first <= 4 and any(map(_END.fullmatch, lines[first:stop])) else len(lines)
+
+
 def _is_title(body: Sequence[str]) -> bool:
     """Whether the last line of a turn is the title of what follows: behind a blank line, or in Markdown."""
     last = body[-1]
     return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
+
+
+def _is_divider(line: str) -> bool:
+    return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
 
 
 def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]) -> list[Turn]:
@@ -278,16 +305,18 @@ def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]
     for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
         if role == "system" and roles[i + 1 : i + 2] != ["user"]:
             roles[i] = "other"
-    ends = [m.line for m in marks[1:]] + [len(lines)]
+    last = marks[-1].line + 1 if marks else 0
+    ends = [m.line for m in marks[1:]] + [_footer_start(lines, last)]
     divided = False
     for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
-        opens = end < len(lines) and roles[position + 1] != "assistant"
-        stop = header_start(lines, mark.line + 1, end, header) if opens or end == len(lines) else end
+        final = position + 1 == len(marks)
+        opens = not final and roles[position + 1] != "assistant"
+        stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
         behind = stop < end
         while len(body) > 1 and (
             not body[-1].strip()
-            or ((opens or end == len(lines)) and _DIVIDER.fullmatch(body[-1]))
+            or ((opens or final) and _is_divider(body[-1]))
             or (opens and _is_title(body))
         ):
             behind |= bool(body.pop().strip())
@@ -319,15 +348,17 @@ def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:
 def _account(lines: Sequence[str], turns: Sequence[Turn], layout: Layout, account: LineRoles) -> list[int]:
     """Give each line its role; the numbers of the lines of record headers."""
     top = header_start(lines, 0, turns[0].line - 1, layout.header)
+    footer = _footer_start(lines, turns[-1].line)
     account.assign(0, top, "left_out")
     account.assign(top, turns[0].line - 1, "metadata")
     headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip()]
-    ends = [t.line - 1 for t in turns[1:]] + [len(lines)]
+    ends = [t.line - 1 for t in turns[1:]] + [footer]
+    account.assign(footer, len(lines), "left_out")
     for turn, end in zip(turns, ends, strict=True):
         start = turn.line - 1
         stop = start + turn.words.count("\n") + 1
         account.assign(start, max(stop, start), turn.role)
         account.assign(stop, end, "metadata")
         if stop < end:
-            headers += [n + 1 for n in range(stop, end) if lines[n].strip() and not _DIVIDER.fullmatch(lines[n])]
+            headers += [n + 1 for n in range(stop, end) if lines[n].strip() and not _is_divider(lines[n])]
     return headers
