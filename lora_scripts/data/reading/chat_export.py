@@ -212,7 +212,7 @@ def _roles_of(
 
     readings = _readings(by_role, counts, posts)
     if len(readings) > 1:
-        scored = sorted(((role_score(_turns(posts, reading)), n) for n, reading in enumerate(readings)), reverse=True)
+        scored = sorted(((_fit(posts, reading), n) for n, reading in enumerate(readings)), reverse=True)
         readings = [readings[n] for _, n in scored]
         if scored[0][0] < CLEAR or scored[0][0] - scored[1][0] < CLEAR:
             raise ask("reading.which_speaker_asks", readings)
@@ -227,6 +227,11 @@ def _roles_of(
         who = {r: ", ".join(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
         remarks.append(("warning", "roles_by_evidence", posts[0].line + 1, dict(who)))
     return names, remarks
+
+
+def _fit(posts: Sequence[_Post], names: Mapping[str, str]) -> float:
+    """``role_score`` less the share of messages that a reading leaves out."""
+    return role_score(_turns(posts, names)) - 2 * sum(names[p.name] == "other" for p in posts) / len(posts)
 
 
 def _is_third(name: str) -> bool:
@@ -247,13 +252,12 @@ def _readings(by_role: Mapping[str, str], counts: Counter[str], posts: Sequence[
         if len(main) < 2 or not _meet(posts, main):
             return [everyone]
         return [everyone, names | {main[0]: missing}]
-    known = next((n for n in main if len(main) > 2 and not _meet(posts, [m for m in main if m != n])), None)
-    if known:  # one talks with each of the others in turn
-        one = names | {n: "user" for n in unknown} | {known: "assistant"}
-        return [one, swapped(one)]
-    pairs = [(a, b) for i, a in enumerate(main[:3]) for b in main[i + 1 : 3]]
-    both = [names | {a: "user", b: "assistant"} for a, b in pairs]
-    return [reading for one in both for reading in (one, swapped(one))] or [names]
+    readings = []
+    if len(main) > 2:  # one talks with all others
+        everyone = names | dict.fromkeys(unknown, "user")
+        readings = [everyone | {main[0]: "assistant"}]
+    readings += [names | {a: "user", b: "assistant"} for i, a in enumerate(main[:3]) for b in main[i + 1 : 3]]
+    return [reading for one in readings for reading in (one, swapped(one))] or [names]
 
 
 def _meet(posts: Sequence[_Post], names: Sequence[str]) -> bool:
@@ -283,12 +287,15 @@ def _cut(turns: Sequence[Turn]) -> list[Draft]:
             drafts.append(Draft(block[0].line, tuple(Message(t.role, t.words) for t in block)))
             block.clear()
 
+    asking = ""  # another customer is another conversation
     pending = False  # a pause in front of something that was left out or an answer that came late
     for turn in turns:
         pending |= turn.divided or (parted and turn.blank > usual)
         late = bool(block) and block[-1].role == "user" and turn.role == "assistant"
-        if pending and not late:
+        other = bool(block) and block[-1].role == "assistant" and turn.role == "user" and turn.name != asking
+        if (pending and not late) or other:
             close()
+        asking = turn.name if turn.role == "user" else asking
         pending = False
         if block and block[-1].role == turn.role:
             block[-1] = replace(block[-1], words=f"{block[-1].words}\n{turn.words}")

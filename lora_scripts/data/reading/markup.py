@@ -145,6 +145,8 @@ class _Blocks(HTMLParser):
             if any(self._cells):
                 self.blocks.append(Block(self._line, " | ".join(self._cells), cells=tuple(self._cells)))
             self._cells, self._words = None, []
+        elif self._cells is not None and tag in ("p", "div", "li"):
+            self._words.append(("\n", False))
         elif tag in _BREAKS and self._cells is None:
             self._flush()
             if tag in ("p", "div", "ul", "ol", "dd", "dl", "table", "section", "details", "blockquote"):

@@ -12,7 +12,7 @@ from typing import Any
 from unicodedata import east_asian_width
 
 from lora_scripts.data.reading.archives import MOST_BYTES, broken_as_error, refuse_bomb
-from lora_scripts.data.reading.rows import Names, read_rows
+from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sections import TERM, Block, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.tables import HEADER_ROWS, rows_below, sheet_header
@@ -69,7 +69,13 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
     if parsed:
         out.absorb(parsed)
         details.append(parsed.detail)
+    forms = _forms(tables, where, roles, columns)
+    if forms:
+        out.absorb(forms)
+        details.append(forms.detail)
     for number, rows in enumerate(tables, 1):
+        if forms and _is_form(rows):
+            continue
         table = _table(rows, number, where, roles, columns, read)
         if table:
             out.absorb(table)
@@ -88,6 +94,25 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
         out.remarks.append(("info", "notes_not_read", 1, {"names": ", ".join(notes)}))
     out.detail = "; ".join(details)
     return out
+
+
+def _is_form(rows: Sequence[list[str]]) -> bool:
+    """A table of labels on the left and their values on the right."""
+    labels = [cells[0].strip() for cells in rows]
+    return len(rows) > 2 and all(len(c) == 2 for c in rows) and all(labels) and len(set(labels)) == len(labels)
+
+
+def _forms(tables: Sequence[Sequence[list[str]]], where: str, roles: Names, columns: Names) -> Parsed | None:
+    """The records of a document with a form in each table; None where there are no two of the same labels."""
+    forms = {number: rows for number, rows in enumerate(tables, 1) if _is_form(rows)}
+    labels = Counter(tuple(cells[0].strip() for cells in rows) for rows in forms.values())
+    if not labels or labels.most_common(1)[0][1] < 2:
+        return None
+    rows = (Row(number, {cells[0].strip(): cells[1] for cells in form}) for number, form in forms.items())
+    parsed = read_rows(rows, "form", where, columns, roles, header_line=1, sure=False)
+    if parsed:
+        parsed.drafts = [replace(draft, line=1, part=f"[{draft.line}]") for draft in parsed.drafts]
+    return parsed
 
 
 def _parts(document: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from lora_scripts.data.reading.line_roles import refuse_unread
 from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.rows import read_rows
-from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections
+from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections, title_remarks
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
 from lora_scripts.data.reading.tables import HEADER_ROWS, read_table, rows_below, sheet_header
@@ -98,9 +98,11 @@ def read_html(source: Source, roles: Names, columns: Names) -> Parsed | None:
     shown = [block for block in blocks if block.level >= 0]
     text = "\n".join(block.text for block in shown)
     spoken = read_running_text(Source(source.where, source.encoding, text), roles, None) if text.strip() else None
-    if spoken and (found is None or len(list(spoken.drafts)) >= len(list(found.drafts))):
-        spoken.drafts = [replace(d, line=shown[d.line - 1].line) for d in spoken.drafts]
+    drafts = list(spoken.drafts) if spoken else []
+    if spoken and (found is None or len(drafts) > len(list(found.drafts))):
+        spoken.drafts = [replace(d, line=shown[d.line - 1].line) for d in drafts]
         spoken.remarks = [(s, k, shown[max(n, 1) - 1].line if n else 0, v) for s, k, n, v in spoken.remarks]
+        spoken.remarks += title_remarks(shown)
         spoken.units["left_out"] += sum(block.level < 0 for block in blocks)
         return spoken
     if found is None:

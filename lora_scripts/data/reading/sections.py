@@ -108,7 +108,10 @@ def read_sections(
         remarks.append(("info", "text_beside_questions", blocks[left[0]].line, {"count": len(left)}))
         for i in left:
             account.assign(i, i + 1, "left_out")
-    remarks += _other_headings(blocks, read, passed, account)
+    titles = [i for i, b in enumerate(blocks) if b.level > 0 and i not in read]
+    remarks += title_remarks([blocks[i] for i in titles])
+    for i in titles:
+        account.assign(i, i + 1, "left_out" if i in passed else "metadata")
     out = sum(block.level == LEFT_OUT and bool(block.text.strip()) for block in blocks)
     if out:
         remarks.append(("info", "markup_left_out", 1, {"count": out}))
@@ -187,16 +190,13 @@ def _draft(blocks: Sequence[Block], section: _Section, numbered: bool) -> Draft:
     return Draft(head.line, (Message("user", asked), Message("assistant", re.sub(r"\n{3,}", "\n\n", answer))))
 
 
-def _other_headings(blocks: Sequence[Block], read: set[int], passed: Sequence[int], account: LineRoles) -> Remarks:
-    """Account for headings that are no questions: titles, and sections that hold none."""
-    remarks: Remarks = []
-    titles = [i for i, b in enumerate(blocks) if b.level > 0 and i not in read]
-    for i in titles:
-        account.assign(i, i + 1, "left_out" if i in passed else "metadata")
-    if titles:
-        names = ", ".join(blocks[i].text[:24] for i in titles[:8])
-        remarks.append(("info", "section_titles", blocks[titles[0]].line, {"count": len(titles), "names": names}))
-    return remarks
+def title_remarks(titles: Sequence[Block]) -> Remarks:
+    """What is said about headings that are no questions."""
+    titles = [block for block in titles if block.level > 0]
+    if not titles:
+        return []
+    names = ", ".join(block.text[:24] for block in titles[:8])
+    return [("info", "section_titles", titles[0].line, {"count": len(titles), "names": names})]
 
 
 def _read_tables(

@@ -17,6 +17,8 @@ _PERSON = re.compile(
     rf"|[{_SURNAMES}][\u4e00-\u9fff]?(?:总|工|经理|主管|主任|队长?|局长?|处长?|科长|院长|师傅|姐|哥|女士|先生|律师|医生|老师|助理|书记)"
 )
 
+_LEAST_SHARE = 0.02  # of the lines that an unknown pair has to open
+
 
 def speaker_candidates(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, str]) -> list[dict[str, str]]:
     """Plain name → role for the speakers of a text; several where they are equally good, empty where there are none.
@@ -26,7 +28,7 @@ def speaker_candidates(marks: Sequence[Mark], lines: Sequence[str], given: Mappi
     if {"user", "assistant"} <= set(given.values()):
         found = [dict(given)]
     else:
-        found = _speakers(marks, given) or [_lone_speaker(marks, lines)]
+        found = _speakers(marks, lines, given) or [_lone_speaker(marks, lines)]
     return [names | _third_speakers(marks, names, bool(given)) for names in found if names]
 
 
@@ -56,7 +58,7 @@ def _lone_speaker(marks: Sequence[Mark], lines: Sequence[str]) -> dict[str, str]
     return {}
 
 
-def _speakers(marks: Sequence[Mark], given: Mapping[str, str]) -> list[dict[str, str]]:
+def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, str]) -> list[dict[str, str]]:
     names = dict(given) | {
         m.name: role for m in marks if m.name not in given and (role := role_of(m.name)) and role not in given.values()
     }
@@ -68,9 +70,23 @@ def _speakers(marks: Sequence[Mark], given: Mapping[str, str]) -> list[dict[str,
         usual = [n for n, c in counts.items() if c >= max(2, 0.2 * max(counts.values())) and n not in FIELDS]
         names |= {n: role for n in usual if (role := person_role(n))}
     if not {"user", "assistant"} & set(names.values()):
-        return _learned_pairs(marks)
+        return _learned_pairs(marks, sum(map(bool, lines)))
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
-    return [_fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names)))]
+    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names)))
+    return [names | _other_side(marks, names)]
+
+
+def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, str]:
+    """Where one side has no name: the unknown name that takes turns with the other side."""
+    sides = {role for role in names.values() if role in ("user", "assistant")}
+    if len(sides) != 1:
+        return {}
+    unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS).most_common(5)
+    for name, count in unknown:
+        spoken = [here for here, _ in groupby(m.name == name for m in marks if m.name == name or m.name in names)]
+        if count >= 2 and min(sum(spoken), len(spoken) - sum(spoken)) >= max(2, 0.4 * len(_in(marks, names))):
+            return {name: "user" if sides == {"assistant"} else "assistant"}
+    return {}
 
 
 def _in(marks: Iterable[Mark], names: Mapping[str, str]) -> list[Mark]:
@@ -136,7 +152,7 @@ def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
     return names
 
 
-def _learned_pairs(marks: Sequence[Mark]) -> list[dict[str, str]]:
+def _learned_pairs(marks: Sequence[Mark], line_count: int) -> list[dict[str, str]]:
     """Two unknown names that alternate through the file, the first to speak asking; several where they are as good."""
     likely = [n for n, c in Counter(m.name for m in marks if m.name not in FIELDS).most_common(8) if c >= 2]
     best: list[tuple[int, str, str]] = []
@@ -144,7 +160,7 @@ def _learned_pairs(marks: Sequence[Mark]) -> list[dict[str, str]]:
         for second in likely:
             spoken = [name for name, _ in groupby(m.name for m in marks if m.name in (first, second))]
             turns = sum(pair == (first, second) for pair in pairwise(spoken))
-            if first != second and spoken[0] == first and turns >= 0.8 * max(2, (len(spoken) + 1) // 2):
+            if first != second and spoken[0] == first and turns >= max(0.8 * max(2, len(spoken) // 2), _LEAST_SHARE * line_count):
                 best.append((turns, first, second))
     best.sort(key=lambda b: -b[0])
     return [{first: "user", second: "assistant"} for n, first, second in best if n >= 0.8 * best[0][0]]
