@@ -6,8 +6,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{total} 行中有 {count} 行既不是问题也不是答案，也看不出是什么",
     ),
     "not_understood.fix": (
-        "say who speaks with `roles`, or take out what is no question and answer; `check` on a part of the file shows which",
-        "请用 `roles` 指出谁在问、谁在答，或删去不是问答的内容；可先截取一段用 `check` 查看",
+        "say who speaks with `roles`, or take out what is no question and answer",
+        "请用 `roles` 指出谁在问、谁在答，或删去不是问答的内容",
     ),
     "finding.lines_not_understood": (
         "{count} lines were not understood and are not read: lines {lines}",
@@ -104,7 +104,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} lines belong to no question and are not read",
         "有 {count} 行不属于任何问题，没有读入",
     ),
-    "finding.text_beside_questions.fix": ("look at the first ones; put a question above them if they should be learned", "请查看这些行；需要学习的，请在上面写上问题"),
+    "finding.text_beside_questions.fix": (
+        "look at the first ones; put a question above them if they should be learned",
+        "请查看这些行；需要学习的，请在上面写上问题",
+    ),
     "finding.markup_left_out": (
         "{count} lines of scripts, styles, comments, navigation or contents are not read",
         "脚本、样式、注释、导航或目录共 {count} 行没有读入",

@@ -78,7 +78,11 @@ def _parts(
             held += more
             continue
         text = "\n".join(held[:end])
-        parsed = read_transcript(text, source.where, roles, layout, above + 1) if layout else read_paragraphs(text, above + 1)
+        parsed = (
+            read_transcript(text, source.where, roles, layout, above + 1)
+            if layout
+            else read_paragraphs(text, above + 1)
+        )
         if parsed and layout and not above:
             parsed.remarks[:0] = layout.remarks
         yield above, parsed

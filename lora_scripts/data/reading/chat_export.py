@@ -108,7 +108,7 @@ def _layout(lines: Sequence[str]) -> str | None:
     best, most = None, 0
     for layout, pattern in _LAYOUTS.items():
         names = Counter(_nickname(m["name"]) for line in sample if len(line) < 2000 and (m := pattern.fullmatch(line)))
-        again = sum(n for name, n in names.items() if n > 1 and not is_notice(name))
+        again = sum(n for name, n in names.items() if n > 1 and not is_notice(name, True))
         if again > most and again >= max(_FEWEST, 0.7 * names.total(), _LEAST_SHARE * len(sample)):
             best, most = layout, again
     return best
@@ -147,7 +147,7 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
                 minutes = day * 1440 + clock
             elif stamp["date"]:
                 minutes = max(minutes, day * 1440)
-        if found and is_notice(_nickname(found["name"]) + found["text"]):
+        if found and is_notice(found["text"].strip() or _nickname(found["name"]), not found["text"]):
             notices.append(number + 1)
         elif found:
             posts.append(_Post(number, _nickname(found["name"]), minutes, found["text"].strip(), blank, divided))
@@ -175,7 +175,9 @@ def _turns(posts: Sequence[_Post], names: Mapping[str, str]) -> list[Turn]:
         pause = post.minutes - before.minutes if before else 0
         night = before is not None and post.minutes // 1440 != before.minutes // 1440 and pause >= _NIGHT_MINUTES
         divided = post.divided or pause >= PAUSE_MINUTES or night
-        turns.append(Turn(names[post.name], post.name, post.name, post.line + 1, post.words, post.blank, False, divided))
+        turns.append(
+            Turn(names[post.name], post.name, post.name, post.line + 1, post.words, post.blank, False, divided)
+        )
     return turns
 
 

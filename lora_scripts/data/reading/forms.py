@@ -1,4 +1,4 @@
-"""Forms: records of named fields in one order, one field a line or several (``咨询人：…``, ``咨询内容：…``, ``答复：…``)."""
+"""Forms: records of named fields in one order, each on a line or several (``咨询内容：…``, ``答复：…``)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ Names = Mapping[str, str | Sequence[str]] | None
 _FEWEST_FIELDS = 3
 _FEWEST_RECORDS = 3
 # Labels of an answer's own parts; as fields they go with the field above them.
-_PARTS_OF_ANSWERS = frozenset(
-    "注意 注 结论 依据 法律依据 法条原文 说明 提示 温馨提示 例 例如 比如 如下 分析 建议 总结 步骤 流程 要求 补充 另 此外 note warning tip".split()
-)
+_PARTS_OF_ANSWERS_WORDS = """
+注意 注 结论 依据 法律依据 法条原文 说明 提示 温馨提示 例 例如 比如 如下 分析 建议 总结 步骤 流程
+要求 补充 另 此外 note warning tip
+"""
+_PARTS_OF_ANSWERS = frozenset(_PARTS_OF_ANSWERS_WORDS.split())
+
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of one record: its label, its line (0-based), where its text begins, the line behind it, the next field."""
+    """One field of one record: its label, its line (0-based), where its text begins and ends, the next field's line."""
 
     name: str
     line: int

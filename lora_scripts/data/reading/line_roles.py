@@ -38,7 +38,9 @@ class LineRoles:
 
     def units(self) -> Counter[str]:
         """Non-blank lines by role."""
-        counts = Counter(code for code, line in zip(self._codes, self._lines, strict=True) if line and not line.isspace())
+        counts = Counter(
+            code for code, line in zip(self._codes, self._lines, strict=True) if line and not line.isspace()
+        )
         return Counter({UNIT_ROLES[code]: count for code, count in counts.items()})
 
     def not_understood(self) -> list[int]:
@@ -53,7 +55,9 @@ class LineRoles:
         parsed.units = self.units()
         if unread := self.not_understood():
             shown = ", ".join(map(str, unread[:_MOST_PLACES])) + (" …" if len(unread) > _MOST_PLACES else "")
-            parsed.remarks.append(("warning", "lines_not_understood", unread[0], {"count": len(unread), "lines": shown}))
+            parsed.remarks.append(
+                ("warning", "lines_not_understood", unread[0], {"count": len(unread), "lines": shown})
+            )
         return parsed
 
 

@@ -15,8 +15,12 @@ _BULLET = re.compile(r"\s{0,3}[-*+]\s+(?P<head>.+)$")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}$")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _CONTENTS = re.compile(r"\s*(?:[-*+]|\d+[.)])\s*\[[^\]]*\]\(#[^)]*\)\s*$")
-_TAG_LINE = re.compile(r"\s*(?:</?(?:details|summary|p|div|br|hr|center|a|section|ul|ol|dl)\b[^>]*>\s*)+$", re.IGNORECASE)
-_SUMMARY = re.compile(r"\s*(?:<details[^>]*>\s*)?<summary[^>]*>(?P<head>.*?)</summary>\s*(?P<rest>.*?)(?:</details>)?\s*$", re.IGNORECASE)
+_TAG_LINE = re.compile(
+    r"\s*(?:</?(?:details|summary|p|div|br|hr|center|a|section|ul|ol|dl)\b[^>]*>\s*)+$", re.IGNORECASE
+)
+_SUMMARY = re.compile(
+    r"\s*(?:<details[^>]*>\s*)?<summary[^>]*>(?P<head>.*?)</summary>\s*(?P<rest>.*?)(?:</details>)?\s*$", re.IGNORECASE
+)
 _ANCHOR = re.compile(r"\s*\{#[\w\-]+\}\s*$|<a\s+(?:name|id)=[^>]*>\s*(?:</a>)?", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|_|`)(.+)\1")
 
@@ -42,7 +46,9 @@ def markdown_blocks(lines: Sequence[str]) -> list[Block]:
             out.append(Block(number, line, LEFT_OUT))
         elif heading := _ATX.match(line):
             out.append(Block(number, _plain(heading[2]), len(heading[1]), raw=line))
-        elif line.strip() and re.fullmatch(r"\s*(?:={3,}|-{3,})\s*", below) and "|" not in line and not _RULE.match(line):
+        elif (
+            line.strip() and re.fullmatch(r"\s*(?:={3,}|-{3,})\s*", below) and "|" not in line and not _RULE.match(line)
+        ):
             out.append(Block(number, _plain(line), 1 if "=" in below else 2, raw=line))
         elif _TABLE_RULE.match(line) and "|" in line:
             out.append(Block(number, line, MARKUP, raw=line))
@@ -87,10 +93,11 @@ def _plain(text: str) -> str:
 
 
 _SKIPPED = frozenset({"script", "style", "head", "template", "noscript", "svg", "nav", "iframe", "footer", "aside"})
-_BREAKS = frozenset(
-    "p div section article header main ul ol dl li dt dd table tr td th h1 h2 h3 h4 h5 h6 details summary blockquote "
-    "pre br hr figure body html title button form".split()
-)
+_BREAKS_WORDS = """
+p div section article header main ul ol dl li dt dd table tr td th h1 h2 h3 h4 h5 h6 details summary blockquote
+pre br hr figure body html title button form
+"""
+_BREAKS = frozenset(_BREAKS_WORDS.split())
 _BOLD = frozenset({"b", "strong"})
 _ASKING_CLASS = re.compile(r"(?:^|[\s_-])(?:question|faq-?q|q)(?:$|[\s_-])", re.IGNORECASE)
 

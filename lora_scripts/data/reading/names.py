@@ -40,9 +40,9 @@ tool function observation function_call function_response tool_call tool_calls t
 """
 TOOL_NAMES = frozenset(_TOOL_NAMES_WORDS.split())
 _THIRD_WORDS = """
-主管 质检 质检员 审核 审核员 审核人 复核 复核员 复核人 督导 组长 班长 队长 店长 领导 上级 总监 校对 编辑 记录员 书记员 旁白
-主持人 点评 点评人 批注 评审 评审员 评审人 观察员 第三方 培训师 值班长 supervisor reviewer auditor moderator narrator
-editor host observer qa qc leader approver
+主管 质检 质检员 审核 审核员 审核人 复核 复核员 复核人 督导 组长 班长 队长 店长 领导 上级 总监 校对 编辑
+记录员 书记员 旁白 主持人 点评 点评人 批注 评审 评审员 评审人 观察员 第三方 培训师 值班长
+supervisor reviewer auditor moderator narrator editor host observer qa qc leader approver
 """
 # People beside the two speakers who comment on what was said.
 THIRD_NAMES = frozenset(_THIRD_WORDS.split())
@@ -107,7 +107,7 @@ def is_field_name(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def person_role(name: str) -> str | None:
-    """The role that a person's name tells: 李律师, 客服小美 (assistant), 患者王女士 (user); by its longest known word."""
+    """The role that a person's name tells, by its longest known word: 李律师, 客服小美, 患者王女士."""
     longest = next((word for word in name.split() if role_of(word)), "")
     for size in range(min(len(name) - 1, 6), 1, -1):
         longest = longest or next((part for part in (name[:size], name[-size:]) if role_of(part)), "")

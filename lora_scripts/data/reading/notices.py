@@ -10,20 +10,27 @@ from lora_scripts.data.reading.dialogues import Turn
 
 _MEDIA_WORDS = (
     "图片|照片|语音|表情|动画表情|表情包|文件|视频|短视频|视频通话|语音通话|链接|位置|地理位置|名片|个人名片|红包|微信红包|转账|小程序|聊天记录|"
-    "合并转发|音乐|卡片|闪照|动态表情|拍一拍|未知消息|image|photo|picture|voice|audio|sticker|file|video|gif|link|location|contact|document"
+    "合并转发|音乐|卡片|闪照|动态表情|拍一拍|未知消息|image|photo|picture|voice|audio|sticker|file|video|gif|link|location|contact"
+    "|document"
 )
-_MEDIA = re.compile(rf"[\[［【<](?:{_MEDIA_WORDS})(?:消息|message)?(?:\s*[:：][^\]］】>]*|\s*\d+[\"″秒s]?)?[\]］】>]", re.IGNORECASE)
+_MEDIA = re.compile(
+    rf"[\[［【<](?:{_MEDIA_WORDS})(?:消息|message)?(?:\s*[:：][^\]］】>]*|\s*\d+[\"″秒s]?)?[\]］】>]", re.IGNORECASE
+)
 _OMITTED = re.compile(
     r"\u200e?<?(?:media|image|video|audio|sticker|document|gif|contact card) omitted>?|<attached: [^>]*>"
     r"|(?:this message was|you) deleted(?: this message)?\.?|missed (?:voice|video) call.*",
     re.IGNORECASE,
 )
-NOTICE = re.compile(
-    r".{0,30}(?:撤回了(?:一条|一則|1条)?消息|加入了?(?:本)?(?:群聊|群|会话)|(?:邀请|移出|退出|离开)了?.{0,24}(?:群聊|会话)|拍了拍.{1,24}|修改群名为.*"
-    r"|(?:你|您)?已(?:经)?添加(?:了)?.{0,40}|以上是打招呼的内容|现在可以开始聊天了?.{0,4}|(?:开启|关闭)了(?:朋友验证|消息免打扰).*"
-    r"|领取了.{0,20}红包|会话(?:已)?(?:结束|超时|转接|接入).{0,12}|(?:消息|聊天)(?:已被|被)?(?:拒收|屏蔽).*"
-    r"|recalled a message|unsent a message|messages and calls are end-to-end encrypted.*|joined (?:the group|using).*|left(?: the group)?"
-    r"|added .{1,40}|removed .{1,40}|created (?:this )?group.*|changed (?:the|this|their) .*)[。.！!]?",
+_NOTICE = re.compile(
+    r".{0,30}(?:撤回了(?:一条|一則|1条)?消息|加入了?(?:本)?(?:群聊|群)|(?:邀请|移出|退出)了?.{0,24}群聊|拍了拍.{1,24}|修改群名为.{1,24}|领取了.{0,20}红包)[。.]?"
+    r"|(?:你|您)已添加了?.{1,24}[,，]?.{0,4}现在可以开始聊天了?[。.]?|以上是打招呼的内容[。.]?|(?:本次|当前)?会话已?(?:结束|超时|转接|接入).{0,8}"
+    r"|消息已发出，但被对方拒收了[。.]?|.{0,30}recalled a message|\u200e?messages and calls are end-to-end encrypted.*",
+    re.IGNORECASE,
+)
+# Beside the time alone, where a message has a name and a colon.
+_GROUP_NOTICE = re.compile(
+    r".{0,40}(?:已(?:经)?添加.{0,40}|joined (?:the group|using).*|left(?: the group)?|added .{1,40}|removed .{1,40}"
+    r"|created (?:this )?group.*|changed (?:the|this|their) .*)",
     re.IGNORECASE,
 )
 
@@ -39,9 +46,10 @@ def without_media(text: str) -> tuple[str, int]:
     return ("\n".join(kept), count) if count else (text, 0)
 
 
-def is_notice(text: str) -> bool:
-    """Whether a line is the program's, not a person's."""
-    return bool(NOTICE.fullmatch(text.strip()))
+def is_notice(text: str, nameless: bool = False) -> bool:
+    """Whether a line is the program's, not a person's; ``nameless`` where no speaker stands in front of it."""
+    line = text.strip()
+    return bool(_NOTICE.fullmatch(line) or (nameless and _GROUP_NOTICE.fullmatch(line)))
 
 
 def without_notices(turns: Sequence[Turn]) -> tuple[list[Turn], list[int]]:

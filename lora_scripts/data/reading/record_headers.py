@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from lora_scripts.data.reading.labels import Mark
 
@@ -23,7 +24,7 @@ def header_shapes(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[st
         return ()
     counts = Counter(set(above.values()))
     bodies = 1
-    for before, mark in zip(spoken, spoken[1:], strict=False):
+    for before, mark in pairwise(spoken):
         if names[before.name] != "user" and names[mark.name] != "assistant":
             counts.update(set(_shapes(lines, before.line + 1, mark.line).values()) & counts.keys())
             bodies += 1
@@ -31,7 +32,7 @@ def header_shapes(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[st
 
 
 def header_start(lines: Sequence[str], start: int, end: int, shapes: tuple[str, ...]) -> int:
-    """The line in ``start`` to ``end`` from which a header with ``shapes`` reaches to ``end``; ``end`` where none does."""
+    """The line from ``start`` on where a header with ``shapes`` begins that reaches to ``end``; else ``end``."""
     if not shapes:
         return end
     there = _shapes(lines, start, end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lora_scripts.data.reading.ambiguity import ambiguous, try_alternatives
 from lora_scripts.data.reading.dialogues import Remarks
@@ -26,8 +27,10 @@ _FEWEST = 2
 _ASKING_SHARE = 0.6
 _HEADING_NAMES = frozenset({"heading", "headings", "标题"})
 _HOUSEKEEPING = re.compile(
-    r"[\W\d]*(?:目录|联系我们|联系方式|结语|附录|更新(?:记录|日志|说明)?|版权.*|前言|简介|关于.{0,6}|参考(?:资料|文献)?|免责声明|版本(?:记录|历史)?"
-    r"|table of contents|contents|toc|contact(?: us)?|about.{0,12}|licen[cs]e|changelog|references|appendix|introduction|disclaimer)\W*",
+    r"[\W\d]*(?:目录|联系我们|联系方式|结语|附录|更新(?:记录|日志|说明)?|版权.*|前言|简介|关于.{0,6}|参考(?:资料|文献)?|免责声明"
+    r"|版本(?:记录|历史)?"
+    r"|table of contents|contents|toc|contact(?: us)?|about.{0,12}|licen[cs]e|changelog|references|appendix"
+    r"|introduction|disclaimer)\W*",
     re.IGNORECASE,
 )
 _QUESTION_LABEL = re.compile(r"(?:q|question|问题?|提问)\s*\d*\s*[:：.．、]\s*", re.IGNORECASE)
@@ -75,7 +78,9 @@ def read_sections(
         read_rows: Reader of tables.
         fewest: Questions that are enough.
     """
-    forced = bool(roles) and any(name.casefold() in _HEADING_NAMES for name in split_names((roles or {}).get("user", ())))
+    forced = bool(roles) and any(
+        name.casefold() in _HEADING_NAMES for name in split_names((roles or {}).get("user", ()))
+    )
     level = _question_level(blocks, fewest, forced)
     account = LineRoles([block.written for block in blocks])
     for i, block in enumerate(blocks):
@@ -115,7 +120,9 @@ def read_sections(
     out = sum(block.level == LEFT_OUT and bool(block.text.strip()) for block in blocks)
     if out:
         remarks.append(("info", "markup_left_out", 1, {"count": out}))
-    return account.account(Parsed("sections" if level else "tables", "; ".join(details + table_details), drafts, remarks))
+    return account.account(
+        Parsed("sections" if level else "tables", "; ".join(details + table_details), drafts, remarks)
+    )
 
 
 def ask_about_headings(blocks: Sequence[Block], where: str, read_rows: TableReader) -> None:
@@ -124,7 +131,7 @@ def ask_about_headings(blocks: Sequence[Block], where: str, read_rows: TableRead
     Raises:
         AmbiguousDataError: Several headings have text of their own.
     """
-    heads = [b for i, b in enumerate(blocks) if 0 < b.level and _own_text(blocks, i)]
+    heads = [b for i, b in enumerate(blocks) if b.level > 0 and _own_text(blocks, i)]
     if len(heads) < 3:
         return
     settings = [{"roles": {"user": [say("data.detail.heading")], "assistant": [say("data.detail.body")]}}]
@@ -134,7 +141,7 @@ def ask_about_headings(blocks: Sequence[Block], where: str, read_rows: TableRead
         return parsed.drafts if parsed else ()
 
     place = f"{where}:{heads[0].line}"
-    alternatives = try_alternatives(settings, drafts, where)  # type: ignore[arg-type]
+    alternatives = try_alternatives(settings, drafts, where)
     raise ambiguous("reading.headings_do_not_ask", place, alternatives, count=len(heads))
 
 
@@ -163,7 +170,7 @@ def _sections(blocks: Sequence[Block], level: int, forced: bool) -> tuple[list[_
     """The sections of a level, and the positions of headings among them that hold no question."""
     heads = [i for i, b in enumerate(blocks) if 0 < b.level <= level] + [len(blocks)]
     sections, passed = [], []
-    for head, stop in zip(heads, heads[1:], strict=False):
+    for head, stop in pairwise(heads):
         if blocks[head].level != level:
             continue
         if _HOUSEKEEPING.fullmatch(blocks[head].text) and not forced:

@@ -10,8 +10,10 @@ from itertools import groupby, pairwise
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
 
-
-_SURNAMES = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
+_SURNAMES = (
+    "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万"
+    "钱严覃武戴莫孔向汤"
+)
 _PERSON = re.compile(
     r"(?:护士|科|班|队|组|院|校|店|园|处|部|厂|站|行|所|局|会|团)长|[\u4e00-\u9fff]{2,3}(?:(?<!人)(?<!成)员|总监|主管|督导)"
     rf"|[{_SURNAMES}][\u4e00-\u9fff]?(?:总|工|经理|主管|主任|队长?|局长?|处长?|科长|院长|师傅|姐|哥|女士|先生|律师|医生|老师|助理|书记)"
@@ -160,7 +162,11 @@ def _learned_pairs(marks: Sequence[Mark], line_count: int) -> list[dict[str, str
         for second in likely:
             spoken = [name for name, _ in groupby(m.name for m in marks if m.name in (first, second))]
             turns = sum(pair == (first, second) for pair in pairwise(spoken))
-            if first != second and spoken[0] == first and turns >= max(0.8 * max(2, len(spoken) // 2), _LEAST_SHARE * line_count):
+            if (
+                first != second
+                and spoken[0] == first
+                and turns >= max(0.8 * max(2, len(spoken) // 2), _LEAST_SHARE * line_count)
+            ):
                 best.append((turns, first, second))
     best.sort(key=lambda b: -b[0])
     return [{first: "user", second: "assistant"} for n, first, second in best if n >= 0.8 * best[0][0]]

@@ -158,7 +158,8 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
     names = layout.names
     turns, inline, marks, seen = _all_turns(lines, names, given, layout)
     if not marks or (
-        not any(t.role == "assistant" for t in turns) and all(t.name not in given and not role_of(t.name) for t in turns)
+        not any(t.role == "assistant" for t in turns)
+        and all(t.name not in given and not role_of(t.name) for t in turns)
     ):
         return None
     headers = _account(lines, turns, layout, account)
@@ -167,7 +168,9 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
     first = turns[0].line
     top = header_start(lines, 0, first - 1, layout.header)
     if headers:
-        remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": _header_names(lines, headers, layout)}))
+        remarks.append(
+            ("info", "headings", headers[0], {"count": len(headers), "names": _header_names(lines, headers, layout)})
+        )
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
     footer = _footer_start(lines, turns[-1].line)
@@ -252,7 +255,6 @@ _DIVIDER = re.compile(
 )
 
 
-
 _DIVIDER = re.compile(
     r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
     r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
@@ -260,10 +262,11 @@ _DIVIDER = re.compile(
     re.IGNORECASE,
 )
 
-# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``; not in the middle of a text.
+# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``.
 _TITLE = re.compile(
     r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}|第[\d一二三四五六七八九十百]{1,4}\s*[章节部篇编类][^。；，：:?？]{0,24}"
-    r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
+    r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]"
+    r"|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
     r"|(?:chapter|part|section|topic)\s+[\dIVX]{1,4}\b.{0,40})\s*",
     re.IGNORECASE,
 )
@@ -271,7 +274,8 @@ _TITLE = re.compile(
 
 # What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
 _END = re.compile(
-    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
+    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
+    r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
     re.IGNORECASE,
 )
 
@@ -298,7 +302,9 @@ def _is_divider(line: str) -> bool:
     return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
 
 
-def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]) -> list[Turn]:
+def _turns(
+    lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]
+) -> list[Turn]:
     """The turns between the marks, without dividers and headers behind them."""
     turns: list[Turn] = []
     roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
@@ -315,9 +321,7 @@ def _turns(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
         behind = stop < end
         while len(body) > 1 and (
-            not body[-1].strip()
-            or ((opens or final) and _is_divider(body[-1]))
-            or (opens and _is_title(body))
+            not body[-1].strip() or ((opens or final) and _is_divider(body[-1])) or (opens and _is_title(body))
         ):
             behind |= bool(body.pop().strip())
         words = "\n".join(body)

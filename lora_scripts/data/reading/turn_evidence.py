@@ -13,10 +13,11 @@ from lora_scripts.data.reading.names import person_role, role_of
 CLEAR = 0.4  # score from which the roles of two speakers are certain
 _STRONG, _WEAK = 1.5, 0.75  # what known names are worth
 # Known names of people who also ask: a teacher tests, a manager wants to know.
-_EITHER = frozenset(
-    "老师 教师 导师 学生 学员 家长 员工 职工 经理 主任 hr 人事 我 me you teacher tutor student coach 教练 manager officer "
-    "法官 民警 警官 检察官 a b support parent employee member".split()
-)
+_EITHER_WORDS = """
+老师 教师 导师 学生 学员 家长 员工 职工 经理 主任 hr 人事 我 me you teacher tutor student coach 教练 manager officer
+法官 民警 警官 检察官 a b support parent employee member
+"""
+_EITHER = frozenset(_EITHER_WORDS.split())
 _ASKS = re.compile(
     r"[?？]|吗|呢|怎么|怎样|如何|什么|为何|哪|多少|能否|是否|可以.{0,8}不"
     r"|\b(?:what|how|why|when|where|who|which|can|is|are|do|does|should|could)\b",
@@ -52,8 +53,8 @@ def known_names(turns: Sequence[Turn]) -> float:
     for role in ("user", "assistant"):
         names = Counter(t.name for t in turns if t.role == role)
         known = {n: r for n in names if (r := role_of(n) or person_role(n)) in ("user", "assistant")}
-        weight = sum((_WEAK if n in _EITHER else _STRONG) * (1 if r == role else -1) * names[n] for n, r in known.items())
-        score += weight / max(1, names.total())
+        worth = {n: (_WEAK if n in _EITHER else _STRONG) * (1 if r == role else -1) for n, r in known.items()}
+        score += sum(worth[n] * names[n] for n in worth) / max(1, names.total())
     return score / 2
 
 
