@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from lora_scripts.data.ledger import Finding, Ledger, Sources
 from lora_scripts.data.records import Draft, Message, Record
-from lora_scripts.messages import fix_for, text
+from lora_scripts.messages import fix_for, is_filed, text
 
 # Removed wherever they stand: controls, zero-width, soft hyphen, direction marks, inner BOM, halves
 # of surrogate pairs (JSON can hold them, no encoding can). A zero-width (non-)joiner
@@ -284,8 +284,10 @@ def _unfit(chosen: str, rejected: str) -> str:
 
 
 def finding(severity: str, kind: str, where: str, **values: object) -> Finding:
-    """The finding whose text is ``data.finding.<kind>``."""
-    key = f"data.finding.{kind}"
+    """The finding whose text is ``data.finding.<kind>`` or ``reading.finding.<kind>``."""
+    key = f"reading.finding.{kind}"
+    if not is_filed(key):
+        key = f"data.finding.{kind}"
     return Finding(severity, kind, where, text(key, **values), fix_for(key, **values))
 
 

@@ -33,6 +33,11 @@ def _find(key: str) -> str | None:
     return pair[language() == "zh"] if pair else None
 
 
+def is_filed(key: str) -> bool:
+    """Whether there is a text under ``key``."""
+    return _find(key) is not None
+
+
 def text(key: str, **values: object) -> str:
     """The text under ``key`` with its values filled in.
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from lora_scripts.data.clean import scrub
+from lora_scripts.data.reading.line_roles import refuse_unread
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.sources import Source
-from lora_scripts.data.reading.transcript import last_question, read_transcript, speakers_of
+from lora_scripts.data.reading.transcript import cut_in_front_of_last_record, layout_of, read_transcript
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
 
@@ -33,11 +35,11 @@ def read_blocks(
     if first is None or first[1] is None:
         return None
     parsed = Parsed(first[1].format, first[1].detail)
-    parsed.drafts = _drafts(chain([first], parts), parsed)
+    parsed.drafts = _drafts(chain([first], parts), parsed, source.where)
     return parsed
 
 
-def _drafts(parts: Iterator[tuple[int, Parsed | None]], parsed: Parsed) -> Iterator[Draft]:
+def _drafts(parts: Iterator[tuple[int, Parsed | None]], parsed: Parsed, where: str) -> Iterator[Draft]:
     """The drafts of all parts with their lines in the file; remarks of one kind become one."""
     told: dict[str, int] = {}
     for above, part in parts:
@@ -46,6 +48,7 @@ def _drafts(parts: Iterator[tuple[int, Parsed | None]], parsed: Parsed) -> Itera
             continue
         for draft in part.drafts:
             yield replace(draft, line=draft.line + above)
+        parsed.units += part.units
         for severity, kind, line, values in part.remarks:
             if kind not in told:
                 told[kind] = len(parsed.remarks)
@@ -53,6 +56,7 @@ def _drafts(parts: Iterator[tuple[int, Parsed | None]], parsed: Parsed) -> Itera
             elif isinstance(more := values.get("count"), int):
                 sums = parsed.remarks[told[kind]][3]
                 sums["count"] = int(str(sums["count"])) + more
+    refuse_unread(parsed.units, where)
 
 
 def _parts(
@@ -61,20 +65,27 @@ def _parts(
     """Each part with the number of lines above it."""
     lines = source.lines()
     held = _take(lines)
-    speakers = speakers_of("\n".join(held), source.where, roles) if spoken else {}
-    if spoken and not speakers:
+    layout = layout_of(scrub("\n".join(held))[0].split("\n"), source.where, roles) if spoken else None
+    if spoken and layout is None:
         return
     above = 0
     while held:
         more = _take(lines)
         end = len(held)
         if more:
-            end = (last_question(held, speakers) if spoken else _last_gap(held)) or 0
+            end = (cut_in_front_of_last_record(held, layout) if layout else _last_gap(held)) or 0
         if not end:  # one record is longer than a part
             held += more
             continue
         text = "\n".join(held[:end])
-        yield above, read_transcript(text, source.where, roles, speakers) if spoken else read_paragraphs(text)
+        parsed = (
+            read_transcript(text, source.where, roles, layout, above + 1)
+            if layout
+            else read_paragraphs(text, above + 1)
+        )
+        if parsed and layout and not above:
+            parsed.remarks[:0] = layout.remarks
+        yield above, parsed
         above += end
         held = held[end:] + more
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 from lora_scripts.data.records import Draft, Message
@@ -35,6 +35,14 @@ class Turn:
     inline: bool = False
 
 
+_GREETS = re.compile(
+    r".{0,12}(?:在吗|在么|在不在|您好|你好|hello|\bhi\b|请教|咨询一下|问一下|excuse me).{0,16}", re.IGNORECASE
+)
+_RARE = 0.1  # share of questions without the gap that all others have, up to which these go on with the conversation
+_RELATED = 0.12  # share of a question's terms from which it goes on with what was said
+_COMPARED = 200  # questions
+# Pairs of Chinese characters (overlapping), and words of some length.
+_TERMS = re.compile(r"(?=([\u4e00-\u9fff]{2}))|\b([a-z]{4,})\b")
 # How a question begins that leans on what was said before it.
 _LEANS = re.compile(
     r"那|还有|另外|这个|这种|这样|这是|它|谢谢|好的|好吧|嗯|哦|(?:对|是|行|可以)[，,。！!]|是的|不是|但|可是|所以|然后|再"
@@ -50,6 +58,7 @@ def drafts_of(turns: Sequence[Turn], one_line: bool) -> tuple[list[Draft], str, 
         turns: In order.
         one_line: Lines hold whole pairs, so each line is a record.
     """
+    turns = _with_greetings(turns)
     opens = [i for i, t in enumerate(turns) if _opens(turns, i)]
     breaks = {i for i in opens if one_line and not turns[i].inline} | _gaps(turns, opens)
     inner = [i for i in opens if i not in breaks and i]
@@ -64,6 +73,30 @@ def drafts_of(turns: Sequence[Turn], one_line: bool) -> tuple[list[Draft], str, 
         values: dict[str, object] = {"count": gaps[levels[-1]], "few": levels[0], "many": levels[-1]}
         remarks.append(("info", "uneven_gaps", turns[wide].line, values))
     return _cut(turns, breaks if conversations else set(opens), conversations), _mode(conversations), remarks
+
+
+def _with_greetings(turns: Sequence[Turn]) -> list[Turn]:
+    """``turns``, a greeting joined with the question that its speaker asks next."""
+    out: list[Turn] = []
+    for turn in turns:
+        before = out[-1] if out else None
+        if (
+            before
+            and before.role == turn.role == "user"
+            and before.name == turn.name
+            and not (turn.blank or turn.divided or turn.numbered)
+            and _GREETS.fullmatch(before.words.strip())
+        ):
+            out[-1] = replace(before, words=f"{before.words.strip()}\n{turn.words}")
+        else:
+            out.append(turn)
+    return out
+
+
+def record_openings(turns: Sequence[Turn]) -> set[int]:
+    """Turns, whoever's, that stand behind a divider or a number, or behind more blank lines than usual."""
+    usual = median_low([t.blank for t in turns if not t.inline] or [0])
+    return {i for i, t in enumerate(turns) if t.divided or t.numbered or t.blank > usual}
 
 
 def _mode(conversations: bool) -> str:
@@ -104,9 +137,27 @@ def _holds_conversations(turns: Sequence[Turn], opens: Sequence[int], breaks: se
         return True
     if len(breaks) < 2:
         return False
+    if sum(turns[i].divided for i in breaks) >= 0.8 * (len(breaks) - 1):
+        return True
+    follows = _mean_overlap(turns, inner)
+    if follows >= _RELATED and follows >= 2 * _mean_overlap(turns, sorted(breaks)[1:]):
+        return True
     answers = [t.words for t in turns if t.role == "assistant"]
+    even = len({turns[i].blank for i in breaks if i}) == 1 and not any("\n\n" in words for words in answers)
+    if even and len(inner) <= _RARE * len(opens):
+        return True
     loose = sum("\n\n" in words for words in answers) >= 0.1 * len(answers)
     return len(breaks) <= (0.4 if loose else 0.7) * len(opens)
+
+
+def _mean_overlap(turns: Sequence[Turn], questions: Sequence[int]) -> float:
+    """How much of the words of ``questions`` stands in the turns right before them: 0 to 1, a mean."""
+    shares = []
+    for i in questions[:_COMPARED]:
+        asked = {han or word for han, word in _TERMS.findall(turns[i].words.lower())}
+        before = "".join(t.words.lower() for t in turns[max(0, i - 2) : i])
+        shares.append(sum(term in before for term in asked) / len(asked) if asked else 0.0)
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def _cut(turns: Sequence[Turn], breaks: set[int], conversations: bool) -> list[Draft]:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from lora_scripts.data.clean import clean, finding, places
 from lora_scripts.data.ledger import Decision, Ledger
-from lora_scripts.data.reading.blocks import read_blocks
 from lora_scripts.data.reading.columnar import read_arrow, read_parquet
 from lora_scripts.data.reading.objects import read_objects
 from lora_scripts.data.reading.office import read_document, read_pdf
-from lora_scripts.data.reading.paragraphs import read_paragraphs
+from lora_scripts.data.reading.running_text import read_html, read_markdown, read_running_text
 from lora_scripts.data.reading.sources import Source, open_source
 from lora_scripts.data.reading.spreadsheets import read_workbook
 from lora_scripts.data.reading.tables import read_table
-from lora_scripts.data.reading.transcript import read_transcript, unmarked_speakers
 from lora_scripts.data.records import Draft, Parsed, Record
 from lora_scripts.errors import AmbiguousDataError, DataError, Problem
 
@@ -40,26 +38,7 @@ def _any_text(source: Source, roles: Roles, columns: Names) -> Parsed | None:
     """A text file may hold JSON, a transcript, a table with a plain header, or questions and answers without names."""
     if found := read_objects(source, columns, roles, sure=False):
         return found
-    if source.whole is None:
-        return (
-            read_blocks(source, roles)
-            or _no_speakers("\n".join(islice(source.lines(), 10_000)), source.where)
-            or read_table(source, columns, roles, sure=columns is not None)
-            or read_blocks(source, roles, spoken=False)
-        )
-    return (
-        read_transcript(source.whole, source.where, roles)
-        or _no_speakers(source.whole, source.where)
-        or read_table(source, columns, roles, sure=columns is not None)
-        or read_paragraphs(source.whole)
-    )
-
-
-def _no_speakers(text: str, where: str) -> Parsed | None:
-    names = unmarked_speakers(text)
-    if names:
-        raise DataError("data.no_colon", where=where, user=names[0], assistant=names[1])
-    return None
+    return read_running_text(source, roles, columns)
 
 
 def _of_text(read: TextReader) -> Reader:
@@ -85,6 +64,10 @@ FORMATS: dict[str, Reader] = {
     ".txt": _text,
     ".text": _text,
     ".log": _text,
+    ".md": _of_text(read_markdown),
+    ".markdown": _of_text(read_markdown),
+    ".html": _of_text(read_html),
+    ".htm": _of_text(read_html),
     ".csv": _table,
     ".tsv": _table,
     ".tab": _table,

@@ -39,7 +39,13 @@ _TOOL_NAMES_WORDS = """
 tool function observation function_call function_response tool_call tool_calls tool_response ipython 工具
 """
 TOOL_NAMES = frozenset(_TOOL_NAMES_WORDS.split())
-# Lines of a text that begin like "name:" and are no speakers.
+_THIRD_WORDS = """
+主管 质检 质检员 审核 审核员 审核人 复核 复核员 复核人 督导 组长 班长 队长 店长 领导 上级 总监 校对 编辑
+记录员 书记员 旁白 主持人 点评 点评人 批注 评审 评审员 评审人 观察员 第三方 培训师 值班长
+supervisor reviewer auditor moderator narrator editor host observer qa qc leader approver
+"""
+# People beside the two speakers who comment on what was said.
+THIRD_NAMES = frozenset(_THIRD_WORDS.split())
 _FIELDS_WORDS = """
 时间 日期 注意 注 结论 依据 来源 出处 法条原文 原文 标题 题名 主题 地址 电话 备注 另 此外 其他 其它 补充 地点
 费用 价格 流程 材料 条件 范围 期限 步骤 要求 规定 结语 联系方式 联系电话 开放时间 营业时间 办公时间 附 附件 附注
@@ -47,9 +53,14 @@ _FIELDS_WORDS = """
 科室 部门 地区 法律依据 参考 参考资料 链接 网址 邮箱 温馨提示 答复如下 http https ftp note notes ps date time
 url subject title source category tag tags id summary conclusion example repository commit license licence file
 files author version name from to cc re warning tip reason step result email phone address keywords reference
-references status type
+references status type 您好 你好 hello hi dear 亲 亲爱的
 """
+# Lines of a text that begin like "name:" and are no speakers.
 FIELDS = frozenset(_FIELDS_WORDS.split())
+_FIELD_NAME = re.compile(
+    r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
+    r"|instruction|input|completion|^[qa]$"
+)
 # Traditional characters in the words of this file and of columns.py.
 _SIMPLE = str.maketrans(
     "戶師問題諮詢覆專醫顧學機統員護藥營養當業長親買賣眾訪網見導練級內標準參釋處議時間類別編號來",
@@ -58,6 +69,7 @@ _SIMPLE = str.maketrans(
 _ROLES = ("user", "assistant", "system")
 # 第3题, 第三问: an ordinal and what is counted; 第3条 is none.
 _ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
+_BETWEEN_NAMES = re.compile(r"[，、,]")
 _SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
 
 
@@ -88,6 +100,26 @@ def role_of(name: str) -> str | None:
     return "system" if name in SYSTEM_NAMES else None
 
 
+def is_field_name(name: str) -> bool:
+    """Whether a known name is what is said (问题, 答复), not who says it (客户, 律师)."""
+    return bool(_FIELD_NAME.search(name))
+
+
+@lru_cache(maxsize=4096)
+def person_role(name: str) -> str | None:
+    """The role that a person's name tells, by its longest known word: 李律师, 客服小美, 患者王女士."""
+    longest = next((word for word in name.split() if role_of(word)), "")
+    for size in range(min(len(name) - 1, 6), 1, -1):
+        longest = longest or next((part for part in (name[:size], name[-size:]) if role_of(part)), "")
+    return role_of(longest)
+
+
+def split_names(names: str | Sequence[str]) -> list[str]:
+    """Names from a list, or from one string in which ``，`` ``、`` or ``,`` stands between them."""
+    several = [names] if isinstance(names, str) else names
+    return [one.strip() for name in several for one in _BETWEEN_NAMES.split(str(name)) if one.strip()]
+
+
 def given_roles(roles: Mapping[str, str | Sequence[str]] | None) -> dict[str, str]:
     """``{"user": ["用户"], …}`` as ``{plain name: role}``.
 
@@ -98,7 +130,7 @@ def given_roles(roles: Mapping[str, str | Sequence[str]] | None) -> dict[str, st
     for role, names in (roles or {}).items():
         if role not in _ROLES:
             raise DataError("data.bad_role", where="roles", name=role)
-        for name in [names] if isinstance(names, str) else names:
-            if out.setdefault(plain_name(str(name)), role) != role:
+        for name in split_names(names):
+            if out.setdefault(plain_name(name), role) != role:
                 raise DataError("data.two_roles", where="roles", name=name)
     return out

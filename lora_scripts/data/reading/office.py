@@ -12,9 +12,11 @@ from typing import Any
 from unicodedata import east_asian_width
 
 from lora_scripts.data.reading.archives import MOST_BYTES, broken_as_error, refuse_bomb
-from lora_scripts.data.reading.rows import Names, read_rows
+from lora_scripts.data.reading.rows import Names, Row, read_rows
+from lora_scripts.data.reading.sections import TERM, Block, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.tables import HEADER_ROWS, rows_below, sheet_header
+from lora_scripts.data.reading.turn_evidence import ends_asking
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 
@@ -48,21 +50,32 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
     import docx
 
     refuse_bomb(path, where, "Word")
-    lines: list[str] = []
+    blocks: list[Block] = []
     tables: list[list[list[str]]] = []
     with broken_as_error(where, "Word"):
         document = docx.Document(str(path))
-        _walk(document.element.body, lines, tables)
+        _walk(document.element.body, blocks, tables, _heading_styles(document))
         notes = sorted({kind for kind, mark, usual in _NOTES for p in _parts(document) if p.blob.count(mark) > usual})
+    lines = [block.text for block in blocks]
     text = "\n".join(lines)
-    parsed = read(Source(where, "docx", text), roles, columns) if text.strip() else None
+    parsed = _headed(blocks, where, roles, columns) or (
+        read(Source(where, "docx", text), roles, columns) if text.strip() else None
+    )
+    if parsed is None and not tables:
+        ask_about_headings(blocks, where, _no_rows)
     out = Parsed("document", "", encoding="docx")
     details = []
     passed = []
     if parsed:
         out.absorb(parsed)
         details.append(parsed.detail)
+    forms = _forms(tables, where, roles, columns)
+    if forms:
+        out.absorb(forms)
+        details.append(forms.detail)
     for number, rows in enumerate(tables, 1):
+        if forms and _is_form(rows):
+            continue
         table = _table(rows, number, where, roles, columns, read)
         if table:
             out.absorb(table)
@@ -74,27 +87,87 @@ def read_document(path: Path, where: str, roles: Names, columns: Names, read: Te
     if passed:
         out.remarks.append(("warning", "tables_without_header", 1, {"names": ", ".join(passed)}))
     if text.strip() and not parsed:
-        out.remarks.append(("info", "text_not_read", 1, {"lines": sum(bool(line.strip()) for line in lines)}))
+        count = sum(bool(line.strip()) for line in lines)
+        out.units["left_out"] += count
+        out.remarks.append(("info", "text_not_read", 1, {"lines": count}))
     if notes:
         out.remarks.append(("info", "notes_not_read", 1, {"names": ", ".join(notes)}))
     out.detail = "; ".join(details)
     return out
 
 
+def _is_form(rows: Sequence[list[str]]) -> bool:
+    """A table of labels on the left and their values on the right."""
+    labels = [cells[0].strip() for cells in rows]
+    return len(rows) > 2 and all(len(c) == 2 for c in rows) and all(labels) and len(set(labels)) == len(labels)
+
+
+def _forms(tables: Sequence[Sequence[list[str]]], where: str, roles: Names, columns: Names) -> Parsed | None:
+    """The records of a document with a form in each table; None where there are no two of the same labels."""
+    forms = {number: rows for number, rows in enumerate(tables, 1) if _is_form(rows)}
+    labels = Counter(tuple(cells[0].strip() for cells in rows) for rows in forms.values())
+    if not labels or labels.most_common(1)[0][1] < 2:
+        return None
+    rows = (Row(number, {cells[0].strip(): cells[1] for cells in form}) for number, form in forms.items())
+    parsed = read_rows(rows, "form", where, columns, roles, header_line=1, sure=False)
+    if parsed:
+        parsed.drafts = [replace(draft, line=1, part=f"[{draft.line}]") for draft in parsed.drafts]
+    return parsed
+
+
 def _parts(document: Any) -> Iterator[Any]:
     return (rel.target_part for rel in document.part.rels.values() if not rel.is_external)
 
 
-def _walk(element: Any, lines: list[str], tables: list[list[list[str]]]) -> None:
+def _headed(blocks: Sequence[Block], where: str, roles: Names, columns: Names) -> Parsed | None:
+    """The questions that stand as headings or in bold."""
+    return read_sections(blocks, where, roles, columns, _no_rows) if any(b.level > 0 for b in blocks) else None
+
+
+def _no_rows(rows: object, where: str, columns: object) -> None:
+    return None  # tables are read on their own
+
+
+def _heading_styles(document: Any) -> dict[str, int]:
+    """Style id → level, of the styles for headings and those based on them."""
+    levels: dict[str, int] = {}
+    for style in document.styles:
+        base, depth = style, 0
+        while base is not None and depth < 10:
+            found = re.fullmatch(r"(?:heading|标题)\s*([1-6])", str(base.name or "").strip(), re.IGNORECASE)
+            if found:
+                levels[style.style_id] = int(found[1])
+                break
+            base, depth = getattr(base, "base_style", None), depth + 1
+    return levels
+
+
+def _level(paragraph: Any, words: str, styles: dict[str, int]) -> int:
+    """The level of a paragraph: of its style or outline; ``TERM`` for a question in bold."""
+    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    if style is not None and (level := styles.get(style.get(f"{_W}val"))):
+        return level
+    outline = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
+    if outline is not None and (outline.get(f"{_W}val") or "9") in "012345":
+        return int(outline.get(f"{_W}val")) + 1
+    runs = [run for run in paragraph.iter(f"{_W}r") if "".join(t.text or "" for t in run.iter(f"{_W}t")).strip()]
+    bold = (run.find(f"{_W}rPr/{_W}b") for run in runs)
+    all_bold = runs and all(b is not None and b.get(f"{_W}val") not in ("0", "false") for b in bold)
+    return TERM if all_bold and ends_asking(words) else 0
+
+
+def _walk(element: Any, blocks: list[Block], tables: list[list[list[str]]], styles: dict[str, int]) -> None:
     """Paragraphs and tables in order, those in content controls too."""
     for child in element.iterchildren():
         if child.tag == f"{_W}p":
-            lines += _words(child).split("\n")
+            words = _words(child)
+            level = _level(child, words, styles) if words.strip() and "\n" not in words else 0
+            blocks += [Block(len(blocks) + 1 + n, line, level) for n, line in enumerate(words.split("\n"))]
         elif child.tag == f"{_W}tbl":
             tables.append(_cells(child))
-            lines.append("")
+            blocks.append(Block(len(blocks) + 1, ""))
         elif child.tag in (f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml", f"{_W}ins"):
-            _walk(child, lines, tables)
+            _walk(child, blocks, tables, styles)
 
 
 def _words(paragraph: Any) -> str:
@@ -192,6 +265,7 @@ def read_pdf(path: Path, where: str, roles: Names, columns: Names, read: TextRea
         raise DataError("files.no_text_in_pdf", where=where, count=len(pages))
     running = _running(pages)
     lines, joined = _unwrapped(pages, running)
+    left_out = sum(_bare(line) in running for page in pages for line in page if line.strip())
     parsed = read(Source(where, "pdf", "\n".join(words for words, _, _ in lines)), roles, columns)
     if parsed is None:
         return None
@@ -203,7 +277,8 @@ def read_pdf(path: Path, where: str, roles: Names, columns: Names, read: TextRea
     ):
         if count:
             parsed.remarks.append((severity, kind, 1, {"count": count, "pages": ", ".join(blank[:20])}))
-    return Parsed("pdf", parsed.detail, drafts, parsed.remarks, "pdf")
+    parsed.units["left_out"] += left_out
+    return Parsed("pdf", parsed.detail, drafts, parsed.remarks, "pdf", parsed.units)
 
 
 def _placed(draft: Draft, lines: Sequence[tuple[str, int, int]]) -> Draft:

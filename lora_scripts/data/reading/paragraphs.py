@@ -9,6 +9,9 @@ import re
 from collections.abc import Sequence
 
 from lora_scripts.data.clean import scrub
+from lora_scripts.data.reading.labels import match_number, number_value
+from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.turn_evidence import asks, ends_asking
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
@@ -17,28 +20,21 @@ Line = tuple[int, str]
 Pair = tuple[Line, list[Line]]
 
 _FEWEST = 3
-_ASKS = re.compile(
-    r"[?？]|吗|呢|怎么|怎样|如何|什么|为何|哪|多少|能否|是否|可以.{0,8}不|\b(?:what|how|why|when|where|who|which|can|is|are|do|does)\b",
-    re.I,
-)
-_NUMBER = re.compile(
-    r"\s*(?:(?:第\s*)?(?:(?P<digits>\d{1,6})\s*(?:[.．](?!\d)|[、)）]|[题问]\s*[:：.、]?)"
-    r"|(?P<words>[一二三四五六七八九十百]{1,6})\s*(?:[、．)）]|[题问]\s*[:：.、]?))"
-    r"|[（(](?:(?P<boxed>\d{1,6})|(?P<boxed_words>[一二三四五六七八九十百]{1,6}))[)）])\s*"
-)
 _BETWEEN = re.compile(r"\t+|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
-_DIGITS = {c: i for i, c in enumerate("一二三四五六七八九", 1)}
 
 
-def read_paragraphs(text: str) -> Parsed | None:
-    """The pairs of a text without speakers, or None where nothing tells its questions from its answers."""
+def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
+    """The pairs of a text without speakers, or None where nothing tells its questions from its answers.
+
+    ``first`` is the number of its first line in its file.
+    """
     text, touched = scrub(text)
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1)]
     filled = [line for line in lines if line[1].strip()]
     readings = (
         ("fields", "fields_assumed", _on_one_line(filled)),
         ("numbered", "numbered_assumed", _numbered(filled, lines)),
-        ("blocks", "blocks_assumed", _blocks(lines)),
+        ("blocks", "blocks_assumed", _indented(filled) or _blocks(lines, 2) or _blocks(lines)),
         ("neighbours", "neighbours_assumed", _neighbours(filled)),
     )
     kind, told, pairs = next((r for r in readings if r[2]), ("", "", []))
@@ -51,7 +47,13 @@ def read_paragraphs(text: str) -> Parsed | None:
         remarks.append(("info", "preamble", 1, {"lines": drafts[0].line - 1}))
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
-    return Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks)
+    account = LineRoles(text.split("\n"), first)
+    account.assign(0, drafts[0].line - 1, "left_out")
+    for (question, _), answer in pairs:
+        account.assign(question - 1, question, "question")
+        for number, _ in answer:
+            account.assign(number - 1, number, "answer" if number != question else "question")
+    return account.account(Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks))
 
 
 def _draft(pair: Pair) -> Draft:
@@ -60,28 +62,41 @@ def _draft(pair: Pair) -> Draft:
     return Draft(number, turns if answer else turns[:1])
 
 
-def _asks(line: str) -> bool:
-    return bool(_ASKS.search(line))
-
-
-def _ends_asking(line: str) -> bool:
-    return line.rstrip(" \t”\"')）").endswith(("?", "？"))
-
-
-def _blocks(lines: Sequence[Line]) -> list[Pair]:
-    """Blocks of at least two lines, nearly all beginning with a question that their other lines do not ask."""
+def _indented(filled: Sequence[Line]) -> list[Pair]:
+    """Questions at the margin, each with indented lines below it."""
     blocks: list[Pair] = []
-    blank = True
+    for number, line in filled:
+        if line[0] not in " \t　":
+            blocks.append(((number, line), []))
+        elif blocks:
+            blocks[-1][1].append((number, line.strip()))
+    return _if_they_ask(blocks)
+
+
+def _blocks(lines: Sequence[Line], gap: int = 1) -> list[Pair]:
+    """Blocks of at least two lines between ``gap`` blank lines, nearly all beginning with a question."""
+    blocks: list[Pair] = []
+    blank = gap
     for number, line in lines:
         if line.strip():
-            if blank:
+            if blank >= gap:
                 blocks.append(((number, line), []))
             else:
                 blocks[-1][1].append((number, line))
-        blank = not line.strip()
+        elif blocks and blank + 1 < gap and blocks[-1][1]:
+            blocks[-1][1].append((number, ""))
+        blank = 0 if line.strip() else blank + 1
+    for _, answer in blocks:
+        while answer and not answer[-1][1]:
+            answer.pop()
+    return _if_they_ask(blocks)
+
+
+def _if_they_ask(blocks: list[Pair]) -> list[Pair]:
+    """``blocks`` where nearly all begin with a question that their other lines do not ask."""
     paired = [b for b in blocks if b[1]]
-    asking = sum(_asks(head[1]) for head, _ in paired)
-    answering = sum(not _ends_asking(answer[-1][1]) for _, answer in paired)
+    asking = sum(asks(head[1]) for head, _ in paired)
+    answering = sum(not ends_asking(answer[-1][1]) for _, answer in paired)
     enough = max(_FEWEST, 0.9 * len(blocks))
     if len(paired) < enough or asking < 0.7 * len(paired) or answering < 0.9 * len(paired):
         return []
@@ -90,13 +105,13 @@ def _blocks(lines: Sequence[Line]) -> list[Pair]:
 
 def _neighbours(filled: Sequence[Line]) -> list[Pair]:
     """Lines that take turns: a question, its answer, a question, …, with or without blank lines between them."""
-    start = 0 if filled and _asks(filled[0][1]) else 1  # a title may stand above
+    start = 0 if filled and asks(filled[0][1]) else 1  # a title may stand above
     rows = filled[start:]
     asked, answers = rows[::2], rows[1::2]
     if len(answers) < _FEWEST or len(asked) != len(answers):
         return []
-    asking = sum(_ends_asking(line) for _, line in asked)
-    answering = sum(not _ends_asking(line) for _, line in answers)
+    asking = sum(ends_asking(line) for _, line in asked)
+    answering = sum(not ends_asking(line) for _, line in answers)
     if asking < 0.9 * len(asked) or answering < 0.95 * len(answers):
         return []
     return [(question, [answer]) for question, answer in zip(asked, answers, strict=True)]
@@ -109,8 +124,8 @@ def _on_one_line(filled: Sequence[Line]) -> list[Pair]:
         fields = _BETWEEN.split(line.strip())
         if len(fields) == 2 and all(fields):
             pairs.append(((number, fields[0]), [(number, fields[1])]))
-    asking = sum(_asks(asked) for (_, asked), _ in pairs)
-    answering = sum(not _ends_asking(answer[0][1]) for _, answer in pairs)
+    asking = sum(asks(asked) for (_, asked), _ in pairs)
+    answering = sum(not ends_asking(answer[0][1]) for _, answer in pairs)
     if len(pairs) < max(_FEWEST, len(filled)) or asking < 0.8 * len(pairs) or answering < 0.9 * len(pairs):
         return []
     return pairs
@@ -120,8 +135,8 @@ def _numbered(filled: Sequence[Line], lines: Sequence[Line]) -> list[Pair]:
     """Questions counted 1, 2, 3 …, each with its answer below; a list inside an answer starts its own count."""
     heads: list[tuple[int, int]] = []  # line, where its words begin
     for number, line in filled:
-        found = _NUMBER.match(line)
-        if found and _value(found) == len(heads) + 1 and _asks(line):
+        found = match_number(line)
+        if found and number_value(found) == len(heads) + 1 and asks(line):
             heads.append((number, found.end()))
     if len(heads) < _FEWEST:
         return []
@@ -135,18 +150,8 @@ def _numbered(filled: Sequence[Line], lines: Sequence[Line]) -> list[Pair]:
             answer.pop(0)
         pairs.append(((number, lines[number - 1][1][start:]), answer))
     answered = sum(bool(answer) for _, answer in pairs)
-    still_asking = sum(bool(answer) and _ends_asking(answer[-1][1]) for _, answer in pairs)
+    still_asking = sum(bool(answer) and ends_asking(answer[-1][1]) for _, answer in pairs)
     above = sum(number < heads[0][0] for number, _ in filled)
     if answered < 0.8 * len(pairs) or still_asking > 0.1 * len(pairs) or above > 5:
         return []
     return pairs
-
-
-def _value(found: re.Match[str]) -> int:
-    digits = found["digits"] or found["boxed"]
-    if digits:
-        return int(digits)
-    hundreds, _, rest = (found["words"] or found["boxed_words"]).rpartition("百")
-    tens, ten, units = rest.rpartition("十")
-    value = 100 * _DIGITS.get(hundreds, 1) if hundreds or "百" in found[0] else 0
-    return value + (10 * _DIGITS.get(tens, 1) if ten else 0) + _DIGITS.get(units, 0)

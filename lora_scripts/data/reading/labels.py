@@ -1,0 +1,173 @@
+"""Lines that may open a turn: a name and a colon, a name in brackets, a count (``Q1.``), a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from lora_scripts.data.reading.inline import COLON
+from lora_scripts.data.reading.names import plain_name, role_of
+from lora_scripts.data.reading.turn_evidence import asks, ends_asking
+
+_LEAD = (
+    r"[\s>#*•●·\-]*"
+    r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
+    r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s+)?"
+    r"(?P<number>(?:第\s*)?(?:\d{1,6}\s*[.、．)）]|[一二三四五六七八九十百零〇]{1,6}\s*[、．)）])\s*"
+    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[①-⑳]\s*)?"
+    r"\*{0,2}"
+)
+_NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
+_MARK = re.compile(
+    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
+    r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）])"
+    rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
+)
+_HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
+_START = re.compile(_LEAD)
+_WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
+_MAX_WORDS = 3
+_MAX_CJK = 10
+_NUMBER = re.compile(
+    r"\s*(?:(?:第\s*)?(?:(?P<digits>\d{1,6})\s*(?:[.．](?!\d)|[、)）]|[题问]\s*[:：.、]?)"
+    r"|(?P<words>[一二三四五六七八九十百]{1,6})\s*(?:[、．)）]|[题问]\s*[:：.、]?))"
+    r"|[（(](?:(?P<boxed>\d{1,6})|(?P<boxed_words>[一二三四五六七八九十百]{1,6}))[)）])\s*"
+)
+_DIGITS = {c: i for i, c in enumerate("一二三四五六七八九", 1)}
+UNLABELLED = ""  # the name of a turn that has none
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A line (0-based) that may open a turn: whose, where its words begin, and what stands before it.
+
+    ``cost`` of taking it for one: 0 with a colon or brackets; such a mark (``sure``) is never passed over.
+    """
+
+    line: int
+    name: str
+    shown: str
+    start: int
+    numbered: bool
+    blank: int
+    cost: float = 0.0
+    sure: bool = True
+
+
+def find_marks(lines: Sequence[str]) -> list[Mark]:
+    """The lines that begin with a label, whoever's."""
+    out, blank = [], 1
+    for number, line in enumerate(lines):
+        if not line.strip():
+            blank += 1
+            continue
+        found = _MARK.match(line)
+        heading = None if found else _HEADING.match(line)
+        if heading and role_of(name := plain_name(heading["bare"])):
+            out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
+        if found:
+            shown = (found["boxed"] or found["counted"] or found["bare"]).strip()
+            name = plain_name(shown)
+            # The limit keeps clauses ("双方协商一致的情况下：") from being taken for names.
+            if len(name.split()) <= _MAX_WORDS and (name.isascii() or len(name) <= _MAX_CJK):
+                out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
+        blank = 0
+    return out
+
+
+def without_options(marks: list[Mark], given: Mapping[str, str]) -> list[Mark]:
+    """Without the A of ``A: yes / B: no`` in a text whose speakers have names: a choice, not an answer."""
+    if "b" in given or not any(m.name in given or role_of(m.name) == "user" for m in marks):
+        return marks
+    after = [*marks[1:], None]
+    return [m for m, then in zip(marks, after, strict=True) if m.name != "a" or then is None or then.name != "b"]
+
+
+def weak_marks(lines: Sequence[str], strong: Iterable[Mark], names: Mapping[str, str], given: set[str]) -> list[Mark]:
+    """Lines that begin with a speaker's name and a space; for a given name that never has a colon, glued too."""
+    taken = {m.line for m in strong if m.name in names}
+    glued = sorted(given - {m.name for m in strong}, key=len, reverse=True)
+    out, blank = [], 1
+    for number, line in enumerate(lines):
+        if not line.strip():
+            blank += 1
+            continue
+        start = _START.match(line) if number not in taken else None
+        if start:
+            at, numbered = start.end(), bool(start["number"])
+            word = _WORD.match(line, at)
+            hit = next((n for n in glued if line[at : at + 24].casefold().startswith(n)), None)
+            if hit:
+                out.append(Mark(number, hit, hit, at + len(hit), numbered, blank, 0.0, False))
+            elif word and (name := plain_name(word[0])) in names:
+                out.append(Mark(number, name, word[0], word.end(), numbered, blank, 0.5, False))
+        blank = 0
+    return out
+
+
+def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str]) -> list[Mark]:
+    """Questions without a label, numbered or not, above answers that follow no question.
+
+    Empty where fewer than half of such answers have one.
+    """
+    spoken = [m for m in marks if names[m.name] in ("user", "assistant")]
+    found, missing, answers = [], 0, 0
+    for before, mark in pairwise([None, *spoken]):
+        assert mark is not None
+        if names[mark.name] != "assistant":
+            continue
+        answers += 1
+        start = before.line + 1 if before else 0
+        if before and (names[before.name] == "user" or start == mark.line):
+            continue
+        missing += 1
+        if question := _question_above(lines, start, mark.line, answers):
+            found.append(question)
+    return found if len(found) >= max(1, 0.5 * missing) else []
+
+
+def _question_above(lines: Sequence[str], start: int, stop: int, count: int) -> Mark | None:
+    """The line in ``start`` to ``stop - 1`` that asks: the last one that has most of question mark, number, gap."""
+    best: tuple[float, int, int, bool] | None = None
+    below = stop  # the beginning of the block in front of the answer
+    while below > start and not lines[below - 1].strip():
+        below -= 1
+    while below > start and lines[below - 1].strip():
+        below -= 1
+    for number in range(max(start, stop - 200), stop):
+        line = lines[number]
+        if not line.strip():
+            continue
+        counted = _NUMBER.match(line)
+        first = number == start or not lines[number - 1].strip()
+        if not counted and not (first and number >= below) and number != stop - 1:
+            continue
+        score = 2.0 * asks(line) + ends_asking(line) + 0.5 * first
+        score += (0.5 + 1.5 * (number_value(counted) == count)) if counted else 0.0
+        if score >= 2 and (best is None or score >= best[0]):
+            best = (score, number, counted.end() if counted else 0, bool(counted))
+    if best is None:
+        return None
+    _, number, begin, numbered = best
+    blank = 0
+    while number - blank > 0 and not lines[number - blank - 1].strip():
+        blank += 1
+    return Mark(number, UNLABELLED, UNLABELLED, begin, numbered, blank, sure=False)
+
+
+def match_number(line: str) -> re.Match[str] | None:
+    """The number in front of a line (``1、`` ``（二）`` ``第3题``), for ``number_value``."""
+    return _NUMBER.match(line)
+
+
+def number_value(found: re.Match[str]) -> int:
+    """What ``match_number`` found, as a number."""
+    digits = found["digits"] or found["boxed"]
+    if digits:
+        return int(digits)
+    hundreds, _, rest = (found["words"] or found["boxed_words"]).rpartition("百")
+    tens, ten, units = rest.rpartition("十")
+    value = 100 * _DIGITS.get(hundreds, 1) if hundreds or "百" in found[0] else 0
+    return value + (10 * _DIGITS.get(tens, 1) if ten else 0) + _DIGITS.get(units, 0)
