@@ -19,7 +19,7 @@ def check(
     report_dir: Annotated[Path, typer.Option(help=text("cli.report_dir"))] = Path("output/check"),
 ) -> None:
     from lora_scripts.assemble.text.survey import check_paths
-    from lora_scripts.data.report import counts, summary, write_report
+    from lora_scripts.data.report import counts, sample_lines, summary, write_report
 
     ledger = check_paths(paths)
     report_dir.mkdir(parents=True, exist_ok=True)
@@ -29,6 +29,8 @@ def check(
         return
     for label, value in summary(ledger):
         say(f"{label}: {value}")
+    for line in sample_lines(ledger):
+        say(line)
     say(text("cli.report_in", folder=report_dir))
 
 

@@ -26,6 +26,7 @@ from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.render import Document
+from lora_scripts.data.report import sample_lines
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
@@ -165,7 +166,13 @@ def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True
         "noted.libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")),
     }
     replaced = [*notes, *more]
-    found = [*replaced, *packed, *rendered.notes, *([text("run.no_weights", base=base)] if bare else [])]
+    found = [
+        *sample_lines(rows.ledger),
+        *replaced,
+        *packed,
+        *rendered.notes,
+        *([text("run.no_weights", base=base)] if bare else []),
+    ]
     return Inputs(base, tokenizer, rows, rendered, device, dtype, autocast, fingerprints, numbers, replaced, found)
 
 
