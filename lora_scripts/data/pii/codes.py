@@ -16,16 +16,34 @@ _DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}(?:\.| ?[(\[](?:dot|点)[)\]] ?)){1,6}[A-Za-z]
 _AT = re.compile(rf" ?(?:@|[(\[](?:at|AT|At|艾特)[)\]]) ?(?P<domain>{_DOMAIN})(?![A-Za-z0-9])")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9._%+\-]{1,64}$")
 
+_DOT = r"(?:[.。]| ?[(\[](?:dot|点)[)\]] ?| dot | ?点 ?)"
+_TOP_DOMAIN = "com|cn|net|org|edu|gov|info|io|me|cc|hk|tw|top|xyz|vip"
+_SPELT_AT = re.compile(
+    rf"(?P<sign>#| at | ?艾特 ?|@)(?P<domain>[A-Za-z0-9\-]{{1,63}}(?:{_DOT}[A-Za-z0-9\-]{{1,63}}){{0,3}}{_DOT}"
+    rf"(?:{_TOP_DOMAIN}))(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_MAIL_AHEAD = re.compile(r"(?:邮箱|邮件|e-?mail|mail)(?:地址|address)?(?:是|为| is)?[ :]{0,3}$", re.IGNORECASE)
+_MAY_BE_SPELT = re.compile("#| at |艾特|@", re.IGNORECASE)
+
 _SIGNS = re.compile("[0-9A-Za-z]")
 _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _SIGN = "[A-HJ-NP-Z0-9]"
 _PLATE = re.compile(
     rf"(?:[{_PROVINCE}] ?[A-HJ-Z][ ·.\-]{{0,2}}"
-    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))|{_SIGN}(?: {_SIGN}){{4,5}})"
+    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|{_SIGN}?临(?!时)|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))|{_SIGN}(?: {_SIGN}){{4,5}})"
     rf"|使[ ·]?[0-9]{{3}}[ ·]?[0-9]{{3}}|[{_PROVINCE}] ?[A-HJ-Z] ?[0-9]{{4}}使"
-    rf"|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9]{{4,5}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
+    rf"|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9A-Z][0-9]{{3,4}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
+
+# Of the army: two letters since 2013, a character for the region before; GJB rules, as seen on the road.
+_ARMY_PLATE = re.compile(
+    r"(?<![A-Za-z0-9一-鿿])[军海空北沈兰济南广成] ?[A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
+    r"|[军海空北沈兰济南广成][A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9])[VKHBSLJNGCEOD][A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
+)
+_CAR_NEAR = re.compile("(?<![火列])车(?![间次])|牌|军|追尾|肇事|撞")
 
 _YEAR = r"[(\[]? ?(?:19|20|一九|二[〇零○0])[0-9〇零○一二三四五六七八九]{2} ?年?度?[)\]]?"
 _CASE = re.compile(
@@ -38,10 +56,19 @@ _ARBITRATION = re.compile(
     r"[一-鿿]{1,8}(?:仲|劳裁|诉)[一-鿿]{0,4}[(\[](?:19|20)[0-9]{2}[)\]] ?(?:[一-鿿]{0,3}第)? ?[0-9]{1,7} ?号"
 )
 
+_MAC_BARE = re.compile(
+    r"(?:(?<![A-Za-z])mac|物理地址|硬件地址|网卡)(?:地址|address|addr)?(?:号|是|为)?[ :=\"'(]{0,3}(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+_WXID = re.compile(r"(?<![A-Za-z0-9_])wxid_[a-z0-9]{6,24}(?![A-Za-z0-9_])", re.IGNORECASE)
+_Q = re.compile(r"(?<![A-Za-z0-9一-鿿.])Q[:=] ?(?P<id>[1-9][0-9]{5,10})(?![0-9A-Za-z@一-鿿.%*+/=\-])", re.IGNORECASE)
+_Q_BEHIND = re.compile(r"(?:联系方式|联系|有事|咨询|加|或|我)[ ]?Q[:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])", re.IGNORECASE)
+_ANSWER_BELOW = re.compile(r"[^\n]{0,40}(?:[?]|\n\s*(?:A|答)[:.])")
+
 _LINK = r"(?:号码|编号|编码|号|码|No\.?|ID)?[ .:=是为#\"'“「(]{0,4}"
 _MEDICAL = re.compile(
     r"(?:病历|病案|病例|住院|门诊|就诊|诊疗|急诊|检查|检验|化验|影像|放射|超声|病理|体检|患者|病人|医保|社保|挂号"
-    r"|登记|标本|入院"
+    r"|标本|入院"
     r"|健康|医疗|就医|诊断|建档|床位)(?:登记|记录|报告|申请|身份)?(?:卡|证|单|本)?(?:号码|编号|编码|标识|流水号"
     r"|序号|号|(?<=卡)(?=[ :是为])|ID|No\.?)"
     r"[ .:=是为#\"'“「(]{0,4}(?P<id>[A-Za-z]{0,4}[\-]?[0-9][0-9A-Za-z\-]{3,19})(?![0-9A-Za-z])"
@@ -49,9 +76,10 @@ _MEDICAL = re.compile(
     r"(?P<mrn>[A-Za-z]{0,4}\-?[0-9][0-9A-Za-z\-]{3,19})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
+_PATIENT_NEAR = re.compile("患者|病人|医院|医生|科室|就诊|门诊|住院|病历|血|尿|超声|核磁|CT|抽血|姓名")
 _WECHAT = re.compile(
-    r"(?:微信|微 信|薇信|威信|徽信|V信|加V(?=[ :号])|加微|绿泡泡"
-    r"|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
+    r"(?:(?P<weak>(?:加|[+➕]) ?[薇徽葳微](?!信)|[薇葳](?=号?:)|(?:加|[+➕]) ?V(?=[ :号])|[+➕] ?V(?=[A-Za-z])|(?<![A-Za-z0-9])V(?=号?:))"
+    r"|微信|微 信|薇信|威信|徽信|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
     r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
     r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])",
     re.IGNORECASE,
@@ -73,11 +101,11 @@ _PASSPORT = re.compile(
 )
 _STRICT_PASSPORT = re.compile("E[0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|G[0-9]{8}|[DSP]E[0-9]{7}")
 _PASSPORT_NEAR = re.compile(
-    rf"(?:护照|passport)(?:本|原件|信息|证件|number)?[^0-9。；;\n]{{0,6}}{_LINK}$", re.IGNORECASE
+    rf"(?:护照|passport)(?: ?(?:本|原件|信息|证件|number))?[^0-9。；;\n]{{0,6}}{_LINK}$", re.IGNORECASE
 )
 _NOT_A_PASSPORT = re.compile(
     r"(?:订单|单号|编号|型号|批号|批次|货号|序列|产品|车次|航班|款式|文号|准字|发票|运单|票号|工号|学号|版本|设备"
-    r"|代码|合同|档案)"
+    r"|代码|合同|档案|料号|料|物料|零件|件号|色号|SKU|报告|登记|固件|软件|批次|生产)"
     r"(?:编?号码?)?[ .:=是为#\"'(\-]{0,4}$"
 )
 _PERMIT = re.compile(
@@ -116,6 +144,8 @@ def find_codes(text: str, types: frozenset[str]) -> Iterator[Found]:
     """Everything of ``types`` in plain text that is written with letters and signs."""
     if "email" in types and ("@" in text or "at]" in text.lower() or "at)" in text.lower() or "艾特" in text):
         yield from _emails(text)
+    if "email" in types and _MAY_BE_SPELT.search(text):
+        yield from _spelt_emails(text)
     if not _SIGNS.search(text):
         if "amount" in types:
             yield from _amounts(text)
@@ -137,6 +167,21 @@ def _emails(text: str) -> Iterator[Found]:
             continue
         if start < sign.start():
             yield start, sign.end(), "email", 92
+
+
+def _spelt_emails(text: str) -> Iterator[Found]:
+    """Addresses with # or a word in place of @, or a word in place of a dot."""
+    for sign in _SPELT_AT.finditer(text):
+        local = _LOCAL_PART.search(text, max(0, sign.start() - 64), sign.start())
+        name = local[0].lstrip(".%+-") if local else ""
+        start = sign.start() - len(name)
+        ahead = text[max(0, start - 24) : start]
+        plainly = re.search(" dot |点", sign["domain"], re.IGNORECASE) or _MAIL_AHEAD.search(ahead)
+        if len(name) < 2 or ahead[-1:] in ("/", "#", "=", "&", "?", "@", "."):
+            continue
+        # A sentence may say "at example.com", and a link ends in #section.
+        if (sign["sign"] == "#" and not name.endswith((".html", ".htm"))) or plainly:
+            yield start, sign.end(), "email", 90
 
 
 def _plate(match: re.Match[str]) -> Found | None:
@@ -182,12 +227,18 @@ def _arbitration(match: re.Match[str]) -> Found | None:
 
 
 def _medical(match: re.Match[str]) -> Found | None:
+    # Goods are tested and buildings inspected, too.
+    if re.match("检[查验][^0-9]{0,4}(?:报告|申请)", match[0]) and not _PATIENT_NEAR.search(before(match, 24) + after(match, 24)):
+        return None
     group = "id" if match["id"] else "mrn"
     return match.start(group), match.end(group), "medical_no", 73
 
 
 def _wechat(match: re.Match[str]) -> Found | None:
     name, link = match["id"], match["link"]
+    if match["weak"]:  # V: may be a verb or volts: only what is shaped like an account
+        shaped = not name.isalpha() and not name.isdigit()
+        return (match.start("id"), match.end("id"), "wechat", 69) if shaped else None
     said = re.search(r"[:=是为号码ID加搜]", link, re.IGNORECASE) or before(match, 1) in ("加", "+")
     if name.isdigit():
         return (match.start("id"), match.end("id"), "wechat", 50) if said else None
@@ -200,8 +251,18 @@ def _qq(match: re.Match[str]) -> Found | None:
     return match.start("id"), match.end("id"), "qq", 74
 
 
+def _is_date(number: str, front: str) -> bool:
+    """Whether eight digits are a date that something is valid until."""
+    return bool(
+        re.fullmatch("(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])", number)
+        and re.search(r"(?:有效|日期|签发|到期|截止|期限|出生|生日|至|到|自|于|until|expir\w*|issued?)[^0-9]{0,6}$", front)
+    )
+
+
 def _passport(match: re.Match[str]) -> Found | None:
     front = before(match, 24)
+    if _is_date(match[0], front):
+        return None
     if _PASSPORT_NEAR.search(front):
         return match.start(), match.end(), "passport", 72
     number = match["id"]
@@ -212,6 +273,8 @@ def _passport(match: re.Match[str]) -> Found | None:
 
 def _permit(match: re.Match[str]) -> Found | None:
     front = before(match, 24)
+    if _is_date(match[0], front):
+        return None
     if _PERMIT_NEAR.search(front):
         return match.start(), match.end(), "permit", 73
     number = match["id"].upper()
@@ -235,6 +298,30 @@ def _mac(match: re.Match[str]) -> Found | None:
     return match.start(), match.end(), "mac", 78
 
 
+def _army_plate(match: re.Match[str]) -> Found | None:
+    if match[0][0] != "军" and not _CAR_NEAR.search(before(match, 12) + after(match, 8)):
+        return None
+    return match.start(), match.end(), "plate", 77
+
+
+def _labelled_mac(match: re.Match[str]) -> Found | None:
+    number = match["id"]
+    return None if number.isdigit() and "地址" not in match[0] and "=" not in match[0] else (
+        match.start("id"), match.end("id"), "mac", 77
+    )
+
+
+def _wxid(match: re.Match[str]) -> Found | None:
+    return match.start(), match.end(), "wechat", 79
+
+
+def _one_letter_qq(match: re.Match[str]) -> Found | None:
+    """Q: is also a question."""
+    if _ANSWER_BELOW.match(match.string, match.end()):
+        return None
+    return match.start("id"), match.end("id"), "qq", 60
+
+
 def _amounts(text: str) -> Iterator[Found]:
     for match in _AMOUNT.finditer(text):
         yield match.start(), match.end(), "amount", 45
@@ -246,15 +333,20 @@ def _amount(match: re.Match[str]) -> Found | None:
 
 _DETECTORS = (
     ("plate", _PLATE, _plate),
+    ("plate", _ARMY_PLATE, _army_plate),
     ("case_no", _CASE, _case),
     ("case_no", _ARBITRATION, _arbitration),
     ("medical_no", _MEDICAL, _medical),
     ("wechat", _WECHAT, _wechat),
+    ("wechat", _WXID, _wxid),
     ("qq", _QQ, _qq),
+    ("qq", _Q, _one_letter_qq),
+    ("qq", _Q_BEHIND, _one_letter_qq),
     ("passport", _PASSPORT, _passport),
     ("permit", _PERMIT, _permit),
     ("ip", _IP4, _ip),
     ("ip", _IP6, _ip),
     ("mac", _MAC, _mac),
+    ("mac", _MAC_BARE, _labelled_mac),
     ("amount", _AMOUNT, _amount),
 )

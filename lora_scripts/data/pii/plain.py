@@ -18,6 +18,8 @@ _UNSEEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u0300-\u036f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3"
     "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
 )
+# Behind a digit: its emoji form and the frame of a key around it; they go with it.
+KEYCAP = ("\ufe0f", "\u20e3")
 _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 _VISIBLE_RUN = re.compile(f"[^{_UNSEEN}]+")
 
