@@ -22,7 +22,9 @@ HOSTS = words("example.com mail-host.cn pku-test.edu.cn my-firm.net corp.com.cn"
 def foreigner(draw: random.Random) -> str:
     """A permanent residence number of 2023: 9, province, country, birthday, serial, check character."""
     born = date(1945, 1, 1) + timedelta(days=draw.randrange(24_000))
-    first = "9" + draw.choice(PROVINCES) + draw.choice(COUNTRIES) + born.strftime("%Y%m%d") + f"{draw.randrange(1000):03d}"
+    first = (
+        "9" + draw.choice(PROVINCES) + draw.choice(COUNTRIES) + born.strftime("%Y%m%d") + f"{draw.randrange(1000):03d}"
+    )
     remainder = sum(int(sign) * (2 ** (17 - i) % 11) for i, sign in enumerate(first)) % 11
     return first + "10X98765432"[remainder]
 
@@ -259,7 +261,9 @@ mac={}
     ),
     "passport in English": (
         "passport",
-        lambda draw: draw.choice((f"E{digits(draw, 8)}", f"G{digits(draw, 8)}", f"EB{digits(draw, 7)}", digits(draw, 9))),
+        lambda draw: draw.choice(
+            (f"E{digits(draw, 8)}", f"G{digits(draw, 8)}", f"EB{digits(draw, 7)}", digits(draw, 9))
+        ),
         """
 passport no. {}
 my passport number is {} and it expires soon

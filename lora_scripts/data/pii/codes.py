@@ -24,6 +24,12 @@ _SPELT_AT = re.compile(
     re.IGNORECASE,
 )
 _MAIL_AHEAD = re.compile(r"(?:邮箱|邮件|e-?mail|mail)(?:地址|address)?(?:是|为| is)?[ :]{0,3}$", re.IGNORECASE)
+_MAIL_HOST = re.compile(
+    "(?:gmail|qq|vip.qq|163|126|139|189|outlook|hotmail|foxmail|sina|yahoo|icloud|sohu|aliyun|yeah)[.]", re.IGNORECASE
+)
+_BEFORE_AT = frozenset(
+    ["look", "looking", "meet", "me", "us", "it", "is", "are", "be", "available", "only", "found", "here", "visit", "see", "live", "shop", "read", "more", "out"]
+)
 _MAY_BE_SPELT = re.compile("#| at |艾特|@", re.IGNORECASE)
 
 _SIGNS = re.compile("[0-9A-Za-z]")
@@ -31,19 +37,17 @@ _PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕�
 _SIGN = "[A-HJ-NP-Z0-9]"
 _PLATE = re.compile(
     rf"(?:[{_PROVINCE}] ?[A-HJ-Z][ ·.\-]{{0,2}}"
-    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|{_SIGN}?临(?!时)|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))|{_SIGN}(?: {_SIGN}){{4,5}})"
+    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|{_SIGN}?临(?!时)|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))"
+    rf"|{_SIGN}(?: {_SIGN}){{4,5}}|临[0-9]{{4,5}})"
     rf"|使[ ·]?[0-9]{{3}}[ ·]?[0-9]{{3}}|[{_PROVINCE}] ?[A-HJ-Z] ?[0-9]{{4}}使"
-    rf"|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9A-Z][0-9]{{3,4}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
+    rf"|WJ ?[0-9]{{2}} ?[\-·] ?[0-9]{{4,5}}|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9A-Z][0-9]{{3,4}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 
 # Of the army: two letters since 2013, a character for the region before; GJB rules, as seen on the road.
-_ARMY_PLATE = re.compile(
-    r"(?<![A-Za-z0-9一-鿿])[军海空北沈兰济南广成] ?[A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
-    r"|[军海空北沈兰济南广成][A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
-    r"|(?<![A-Za-z0-9])[VKHBSLJNGCEOD][A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])"
-)
-_CAR_NEAR = re.compile("(?<![火列])车(?![间次])|牌|军|追尾|肇事|撞")
+_ARMY_PLATE = re.compile(r"[A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])")
+_ARMY_HEAD = re.compile("军[A-Z]·$|[军海空北沈兰济南广成临] ?$|(?<![A-Za-z0-9])[VKHBSLJNGCEOD]$")
+_CAR_NEAR = re.compile("(?<![火列])车(?![间次床])|牌|军|追尾|肇事|撞")
 
 _YEAR = r"[(\[]? ?(?:19|20|一九|二[〇零○0])[0-9〇零○一二三四五六七八九]{2} ?年?度?[)\]]?"
 _CASE = re.compile(
@@ -57,12 +61,14 @@ _ARBITRATION = re.compile(
 )
 
 _MAC_BARE = re.compile(
-    r"(?:(?<![A-Za-z])mac|物理地址|硬件地址|网卡)(?:地址|address|addr)?(?:号|是|为)?[ :=\"'(]{0,3}(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
+    r"(?:mac(?<![A-Za-z].{3})|物理地址|硬件地址|网卡)(?: ?(?:地址|address|addr))?(?:号|是|为)?[ :=\"'(]{0,3}(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_WXID = re.compile(r"(?<![A-Za-z0-9_])wxid_[a-z0-9]{6,24}(?![A-Za-z0-9_])", re.IGNORECASE)
-_Q = re.compile(r"(?<![A-Za-z0-9一-鿿.])Q[:=] ?(?P<id>[1-9][0-9]{5,10})(?![0-9A-Za-z@一-鿿.%*+/=\-])", re.IGNORECASE)
-_Q_BEHIND = re.compile(r"(?:联系方式|联系|有事|咨询|加|或|我)[ ]?Q[:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])", re.IGNORECASE)
+_WXID = re.compile(r"wxid_(?<![A-Za-z0-9_].{5})[a-z0-9]{6,24}(?![A-Za-z0-9_])")
+_Q = re.compile(r"[Qq][:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
+_CONTACT_AHEAD = re.compile("(?:联系方式|联系|有事|咨询|加|或|我) ?$")
+_Q_ALONE = re.compile("(?:^|[^A-Za-z0-9一-鿿.])$")
+_GOES_ON = re.compile(r"[一-鿿.%*+/=\-]")
 _ANSWER_BELOW = re.compile(r"[^\n]{0,40}(?:[?]|\n\s*(?:A|答)[:.])")
 
 _LINK = r"(?:号码|编号|编码|号|码|No\.?|ID)?[ .:=是为#\"'“「(]{0,4}"
@@ -79,8 +85,8 @@ _MEDICAL = re.compile(
 _PATIENT_NEAR = re.compile("患者|病人|医院|医生|科室|就诊|门诊|住院|病历|血|尿|超声|核磁|CT|抽血|姓名")
 _WECHAT = re.compile(
     r"(?:(?P<weak>(?:加|[+➕]) ?[薇徽葳微](?!信)|[薇葳](?=号?:)|(?:加|[+➕]) ?V(?=[ :号])|[+➕] ?V(?=[A-Za-z])|(?<![A-Za-z0-9])V(?=号?:))"
-    r"|微信|微 信|薇信|威信|徽信|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
-    r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
+    r"|微信|微 信|薇信|威信|徽信|[威薇]芯|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
+    r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :;=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
     r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])",
     re.IGNORECASE,
 )
@@ -88,8 +94,11 @@ _BRANDS_WORDS = """
 wechat weixin windows android iphone harmony payment wechatpay alipay official account
 """
 _BRANDS = frozenset(_BRANDS_WORDS.split())
+_BRAND = re.compile(
+    "iphone|ipad|android|windows|huawei|xiaomi|redmi|oppo|vivo|honor|harmony|macos|ios|version", re.IGNORECASE
+)
 _QQ = re.compile(
-    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅号|球球)(?:账号|帐号|号码|群号|联系|空间|群|号)?"
+    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅(?=号|[ :])|球球|(?<![一-鿿])扣(?=:)|(?<=[加的我])Q(?=[ :号])|(?<![A-Za-z])Q(?=号))(?:账号|帐号|号码|群号|联系|空间|群|号)?"
     r"[ .:=是为#\"'“「(加我]{0,4}(?P<id>[1-9][0-9](?: ?[0-9]){3,9})(?![0-9A-Za-z@]|\.[0-9]|[万亿]?元)",
     re.IGNORECASE,
 )
@@ -176,8 +185,11 @@ def _spelt_emails(text: str) -> Iterator[Found]:
         name = local[0].lstrip(".%+-") if local else ""
         start = sign.start() - len(name)
         ahead = text[max(0, start - 24) : start]
-        plainly = re.search(" dot |点", sign["domain"], re.IGNORECASE) or _MAIL_AHEAD.search(ahead)
+        plainly = re.search(" dot |点", sign["domain"], re.IGNORECASE) or _MAIL_HOST.match(sign["domain"])
+        plainly = plainly or _MAIL_AHEAD.search(ahead)
         if len(name) < 2 or ahead[-1:] in ("/", "#", "=", "&", "?", "@", "."):
+            continue
+        if name.lower() in _BEFORE_AT:
             continue
         # A sentence may say "at example.com", and a link ends in #section.
         if (sign["sign"] == "#" and not name.endswith((".html", ".htm"))) or plainly:
@@ -228,7 +240,9 @@ def _arbitration(match: re.Match[str]) -> Found | None:
 
 def _medical(match: re.Match[str]) -> Found | None:
     # Goods are tested and buildings inspected, too.
-    if re.match("检[查验][^0-9]{0,4}(?:报告|申请)", match[0]) and not _PATIENT_NEAR.search(before(match, 24) + after(match, 24)):
+    if re.match("检[查验][^0-9]{0,4}(?:报告|申请)", match[0]) and not _PATIENT_NEAR.search(
+        before(match, 24) + after(match, 24)
+    ):
         return None
     group = "id" if match["id"] else "mrn"
     return match.start(group), match.end(group), "medical_no", 73
@@ -242,6 +256,8 @@ def _wechat(match: re.Match[str]) -> Found | None:
     said = re.search(r"[:=是为号码ID加搜]", link, re.IGNORECASE) or before(match, 1) in ("加", "+")
     if name.isdigit():
         return (match.start("id"), match.end("id"), "wechat", 50) if said else None
+    if _BRAND.match(name) and not said:
+        return None
     if name.lower() in _BRANDS or (name.isalpha() and not said):
         return None
     return match.start("id"), match.end("id"), "wechat", 70
@@ -255,7 +271,9 @@ def _is_date(number: str, front: str) -> bool:
     """Whether eight digits are a date that something is valid until."""
     return bool(
         re.fullmatch("(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])", number)
-        and re.search(r"(?:有效|日期|签发|到期|截止|期限|出生|生日|至|到|自|于|until|expir\w*|issued?)[^0-9]{0,6}$", front)
+        and re.search(
+            r"(?:有效|日期|签发|到期|截止|期限|出生|生日|至|到|自|于|until|expir\w*|issued?)[^0-9]{0,6}$", front
+        )
     )
 
 
@@ -299,15 +317,22 @@ def _mac(match: re.Match[str]) -> Found | None:
 
 
 def _army_plate(match: re.Match[str]) -> Found | None:
-    if match[0][0] != "军" and not _CAR_NEAR.search(before(match, 12) + after(match, 8)):
+    head = _ARMY_HEAD.search(before(match, 3))
+    if (
+        head is None
+        or _NOT_A_PASSPORT.search(before(match, 16)[: -len(head[0])])
+        or (head[0][0] != "军" and not _CAR_NEAR.search(before(match, 12) + after(match, 8)))
+    ):
         return None
-    return match.start(), match.end(), "plate", 77
+    return match.start() - len(head[0]), match.end(), "plate", 77
 
 
 def _labelled_mac(match: re.Match[str]) -> Found | None:
     number = match["id"]
-    return None if number.isdigit() and "地址" not in match[0] and "=" not in match[0] else (
-        match.start("id"), match.end("id"), "mac", 77
+    return (
+        None
+        if number.isdigit() and "地址" not in match[0] and "=" not in match[0]
+        else (match.start("id"), match.end("id"), "mac", 77)
     )
 
 
@@ -316,9 +341,16 @@ def _wxid(match: re.Match[str]) -> Found | None:
 
 
 def _one_letter_qq(match: re.Match[str]) -> Found | None:
-    """Q: is also a question."""
-    if _ANSWER_BELOW.match(match.string, match.end()):
-        return None
+    """Q: is also a question, and then no contact stands in front and words or an answer follow."""
+    if not _CONTACT_AHEAD.search(before(match, 5)):
+        plain = (
+            len(match["id"]) > 5
+            and match["id"][-3:] != "000"
+            and _Q_ALONE.search(before(match, 1))
+            and not _GOES_ON.match(after(match, 1))
+        )
+        if not plain or _ANSWER_BELOW.match(match.string, match.end()):
+            return None
     return match.start("id"), match.end("id"), "qq", 60
 
 
@@ -341,7 +373,6 @@ _DETECTORS = (
     ("wechat", _WXID, _wxid),
     ("qq", _QQ, _qq),
     ("qq", _Q, _one_letter_qq),
-    ("qq", _Q_BEHIND, _one_letter_qq),
     ("passport", _PASSPORT, _passport),
     ("permit", _PERMIT, _permit),
     ("ip", _IP4, _ip),

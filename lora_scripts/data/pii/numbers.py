@@ -20,8 +20,8 @@ _ANY_NUMBER = re.compile(r"[0-9A-Z](?:[ .\-/_·,、|~*]{0,3}[0-9]){6}", re.IGNOR
 _ID = re.compile(rf"(?<![0-9])[1-9](?:{_SEP}[0-9]){{14}}(?:(?:{_SEP}[0-9]){{2}}{_SEP}[0-9Xx])?(?![0-9])")
 _PHONE = re.compile(rf"(?<![0-9])(?:(?:\(?\+|\(|00)?86\)?{_SEP})?(?P<number>1{_SEP}[3-9](?:{_SEP}[0-9]){{9}})(?![0-9])")
 _SIGNED_PHONE = re.compile(
-    r"(?<![0-9])(?P<number>1[3-9][0-9](?P<by> ?[/_·,、|~*] ?)[0-9]{4}(?P=by)[0-9]{4}"
-    r"|1(?P<each>[/_·,、|~*])[3-9](?:(?P=each)[0-9]){9})(?![0-9])"
+    r"(?P<number>1(?<![0-9].)(?:[3-9][0-9](?P<by> ?[/_·,、|~*] ?)(?:[0-9]{4}(?P=by)[0-9]{4}|[0-9]{8})"
+    r"|(?P<each>[/_·,、|~*])[3-9](?:(?P=each)[0-9]){9}))(?![0-9])"
 )
 _ABROAD = re.compile(r"\+(?!86)[1-9][0-9]{0,3}(?:[ .\-()]{0,2}[0-9]){5,13}(?![0-9])")
 _LANDLINE = re.compile(
@@ -101,7 +101,8 @@ _HOW_MOBILES_ARE_GROUPED = frozenset(
     }
 )
 _CARD_NEAR = re.compile(
-    r"(?<![双显声网打饭房门名贺])卡(?![片顿车尺通])|账户|帐户|账号|帐号|银行|转账|汇款|打款|收款|还款|尾号|bank|card|visa|master|jcb", re.IGNORECASE
+    r"(?<![双显声网打饭房门名贺])卡(?![片顿车尺通])|账户|帐户|账号|帐号|银行|转账|汇款|打款|收款|还款|尾号|bank|card|visa|master|jcb",
+    re.IGNORECASE,
 )
 # Right in front of a number of 16 or 19 digits these make it an account, with or without a check digit.
 _ACCOUNT_AHEAD = re.compile(
@@ -181,6 +182,8 @@ def _phone(match: re.Match[str]) -> Found | None:
     ):
         return None
     gaps = set(re.findall("[^0-9]+", number))
+    if sizes == (3, 8) and not gaps <= {" ", "-", "."} and not _CALL_NEAR.search(front):
+        return None
     if "." in gaps and sizes not in ((3, 4, 4), (1,) * 11):
         return None
     if not (len(gaps) < 2 and sizes in _HOW_MOBILES_ARE_GROUPED) and not _CALL_NEAR.search(front):
