@@ -1,7 +1,7 @@
-"""Detectors for what is no plain number: e-mail, passport, permit, plate, case, medical record, WeChat, QQ, IP, MAC.
+"""Detectors for what is no plain number: passport, permit, case, medical record, IP, MAC, amount; accounts and plates.
 
-Where a form alone says too little (WeChat, QQ, medical record, permit), the word in front of it decides.
-Sources: GA 36-2018 (number plates), 最高人民法院《关于人民法院案件案号的若干规定》(case numbers), RFC 5321 lengths.
+Where a form alone says too little (medical record, permit), the word in front of it decides.
+Source: 最高人民法院《关于人民法院案件案号的若干规定》(case numbers).
 """
 
 from __future__ import annotations
@@ -10,48 +10,16 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from lora_scripts.data.pii.accounts import ACCOUNT_DETECTORS, find_emails
 from lora_scripts.data.pii.plain import Found, after, before, scan
-
-_DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}(?:\.| ?[(\[](?:dot|点)[)\]] ?)){1,6}[A-Za-z]{2,24}"
-_AT = re.compile(rf" ?(?:@|[(\[](?:at|AT|At|艾特)[)\]]) ?(?P<domain>{_DOMAIN})(?![A-Za-z0-9])")
-_LOCAL_PART = re.compile(r"[A-Za-z0-9._%+\-]{1,64}$")
-
-_DOT = r"(?:[.。]| ?[(\[](?:dot|点)[)\]] ?| dot | ?点 ?)"
-_TOP_DOMAIN = "com|cn|net|org|edu|gov|info|io|me|cc|hk|tw|top|xyz|vip"
-_SPELT_AT = re.compile(
-    rf"(?P<sign>#| at | ?艾特 ?|@)(?P<domain>[A-Za-z0-9\-]{{1,63}}(?:{_DOT}[A-Za-z0-9\-]{{1,63}}){{0,3}}{_DOT}"
-    rf"(?:{_TOP_DOMAIN}))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_MAIL_AHEAD = re.compile(r"(?:邮箱|邮件|e-?mail|mail)(?:地址|address)?(?:是|为| is)?[ :]{0,3}$", re.IGNORECASE)
-_MAIL_HOST = re.compile(
-    "(?:gmail|qq|vip.qq|163|126|139|189|outlook|hotmail|foxmail|sina|yahoo|icloud|sohu|aliyun|yeah)[.]", re.IGNORECASE
-)
-_BEFORE_AT = frozenset(
-    ["look", "looking", "meet", "me", "us", "it", "is", "are", "be", "available", "only", "found", "here", "visit", "see", "live", "shop", "read", "more", "out"]
-)
-_MAY_BE_SPELT = re.compile("#| at |艾特|@", re.IGNORECASE)
+from lora_scripts.data.pii.plates import PLATE_DETECTORS, PROVINCES
 
 _SIGNS = re.compile("[0-9A-Za-z]")
-_PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_SIGN = "[A-HJ-NP-Z0-9]"
-_PLATE = re.compile(
-    rf"(?:[{_PROVINCE}] ?[A-HJ-Z][ ·.\-]{{0,2}}"
-    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|{_SIGN}?临(?!时)|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))"
-    rf"|{_SIGN}(?: {_SIGN}){{4,5}}|临[0-9]{{4,5}})"
-    rf"|使[ ·]?[0-9]{{3}}[ ·]?[0-9]{{3}}|[{_PROVINCE}] ?[A-HJ-Z] ?[0-9]{{4}}使"
-    rf"|WJ ?[0-9]{{2}} ?[\-·] ?[0-9]{{4,5}}|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9A-Z][0-9]{{3,4}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
 
-# Of the army: two letters since 2013, a character for the region before; GJB rules, as seen on the road.
-_ARMY_PLATE = re.compile(r"[A-Z][ ·.\-]?[0-9]{5}(?![A-Za-z0-9])")
-_ARMY_HEAD = re.compile("军[A-Z]·$|[军海空北沈兰济南广成临] ?$|(?<![A-Za-z0-9])[VKHBSLJNGCEOD]$")
-_CAR_NEAR = re.compile("(?<![火列])车(?![间次床])|牌|军|追尾|肇事|撞")
 
 _YEAR = r"[(\[]? ?(?:19|20|一九|二[〇零○0])[0-9〇零○一二三四五六七八九]{2} ?年?度?[)\]]?"
 _CASE = re.compile(
-    rf"{_YEAR} ?(?P<court>[{_PROVINCE}最兵军](?:[0-9() ]|(?!号)[一-鿿]){{1,24}}"
+    rf"{_YEAR} ?(?P<court>[{PROVINCES}最兵军](?:[0-9() ]|(?!号)[一-鿿]){{1,24}}"
     rf"|[一-鿿](?:[() ]|(?![字号])[一-鿿]){{1,14}}(?:字|仲裁?) ?第? ?[0-9]{{1,7}})"
     r"(?<=[0-9])(?:-[0-9]{1,3})? ?号(?:之[一二三四五六七八九十0-9]{1,2})?"
 )
@@ -61,15 +29,10 @@ _ARBITRATION = re.compile(
 )
 
 _MAC_BARE = re.compile(
-    r"(?:mac(?<![A-Za-z].{3})|物理地址|硬件地址|网卡)(?: ?(?:地址|address|addr))?(?:号|是|为)?[ :=\"'(]{0,3}(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
+    r"(?:mac(?<![A-Za-z].{3})|物理地址|硬件地址|网卡)(?: ?(?:地址|address|addr))?(?:号|是|为)?[ :=\"'(]{0,3}"
+    r"(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_WXID = re.compile(r"wxid_(?<![A-Za-z0-9_].{5})[a-z0-9]{6,24}(?![A-Za-z0-9_])")
-_Q = re.compile(r"[Qq][:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
-_CONTACT_AHEAD = re.compile("(?:联系方式|联系|有事|咨询|加|或|我) ?$")
-_Q_ALONE = re.compile("(?:^|[^A-Za-z0-9一-鿿.])$")
-_GOES_ON = re.compile(r"[一-鿿.%*+/=\-]")
-_ANSWER_BELOW = re.compile(r"[^\n]{0,40}(?:[?]|\n\s*(?:A|答)[:.])")
 
 _LINK = r"(?:号码|编号|编码|号|码|No\.?|ID)?[ .:=是为#\"'“「(]{0,4}"
 _MEDICAL = re.compile(
@@ -83,25 +46,6 @@ _MEDICAL = re.compile(
     re.IGNORECASE,
 )
 _PATIENT_NEAR = re.compile("患者|病人|医院|医生|科室|就诊|门诊|住院|病历|血|尿|超声|核磁|CT|抽血|姓名")
-_WECHAT = re.compile(
-    r"(?:(?P<weak>(?:加|[+➕]) ?[薇徽葳微](?!信)|[薇葳](?=号?:)|(?:加|[+➕]) ?V(?=[ :号])|[+➕] ?V(?=[A-Za-z])|(?<![A-Za-z0-9])V(?=号?:))"
-    r"|微信|微 信|薇信|威信|徽信|[威薇]芯|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
-    r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :;=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
-    r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])",
-    re.IGNORECASE,
-)
-_BRANDS_WORDS = """
-wechat weixin windows android iphone harmony payment wechatpay alipay official account
-"""
-_BRANDS = frozenset(_BRANDS_WORDS.split())
-_BRAND = re.compile(
-    "iphone|ipad|android|windows|huawei|xiaomi|redmi|oppo|vivo|honor|harmony|macos|ios|version", re.IGNORECASE
-)
-_QQ = re.compile(
-    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅(?=号|[ :])|球球|(?<![一-鿿])扣(?=:)|(?<=[加的我])Q(?=[ :号])|(?<![A-Za-z])Q(?=号))(?:账号|帐号|号码|群号|联系|空间|群|号)?"
-    r"[ .:=是为#\"'“「(加我]{0,4}(?P<id>[1-9][0-9](?: ?[0-9]){3,9})(?![0-9A-Za-z@]|\.[0-9]|[万亿]?元)",
-    re.IGNORECASE,
-)
 
 _PASSPORT = re.compile(
     r"(?<![A-Za-z0-9])(?P<id>E[0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|G[0-9]{8}|[DSP]E[0-9]{7}|[DSP][0-9]{7,8}|1[45][0-9]{7}"
@@ -151,10 +95,8 @@ _AMOUNT = re.compile(
 
 def find_codes(text: str, types: frozenset[str]) -> Iterator[Found]:
     """Everything of ``types`` in plain text that is written with letters and signs."""
-    if "email" in types and ("@" in text or "at]" in text.lower() or "at)" in text.lower() or "艾特" in text):
-        yield from _emails(text)
-    if "email" in types and _MAY_BE_SPELT.search(text):
-        yield from _spelt_emails(text)
+    if "email" in types:
+        yield from find_emails(text)
     if not _SIGNS.search(text):
         if "amount" in types:
             yield from _amounts(text)
@@ -164,66 +106,11 @@ def find_codes(text: str, types: frozenset[str]) -> Iterator[Found]:
             yield from scan(pattern, text, judge)
 
 
-def _emails(text: str) -> Iterator[Found]:
-    """From each @ outwards, so that a long run of letters costs nothing."""
-    for sign in _AT.finditer(text):
-        local = _LOCAL_PART.search(text, max(0, sign.start() - 64), sign.start())
-        if local is None:
-            continue
-        start = sign.start() - len(local[0].lstrip(".%+-"))
-        # "a @ b.cn" is an address, "see @ user.name" hardly: spaces only where a mail domain is plain to see.
-        if sign[0][:1] == " " and not re.search(r"com|cn|net|org|edu|gov|qq|163|126", sign["domain"]):
-            continue
-        if start < sign.start():
-            yield start, sign.end(), "email", 92
-
-
-def _spelt_emails(text: str) -> Iterator[Found]:
-    """Addresses with # or a word in place of @, or a word in place of a dot."""
-    for sign in _SPELT_AT.finditer(text):
-        local = _LOCAL_PART.search(text, max(0, sign.start() - 64), sign.start())
-        name = local[0].lstrip(".%+-") if local else ""
-        start = sign.start() - len(name)
-        ahead = text[max(0, start - 24) : start]
-        plainly = re.search(" dot |点", sign["domain"], re.IGNORECASE) or _MAIL_HOST.match(sign["domain"])
-        plainly = plainly or _MAIL_AHEAD.search(ahead)
-        if len(name) < 2 or ahead[-1:] in ("/", "#", "=", "&", "?", "@", "."):
-            continue
-        if name.lower() in _BEFORE_AT:
-            continue
-        # A sentence may say "at example.com", and a link ends in #section.
-        if (sign["sign"] == "#" and not name.endswith((".html", ".htm"))) or plainly:
-            yield start, sign.end(), "email", 90
-
-
-def _plate(match: re.Match[str]) -> Found | None:
-    tail = match["tail"]
-    if tail is None:
-        if match[0][0] in "使0123456789" and not re.search("车|牌", before(match, 12) + after(match, 8)):
-            return None
-        return match.start(), match.end(), "plate", 78
-    digits = sum(sign.isdigit() for sign in tail)
-    bare = tail.replace(" ", "")
-    if digits < 2 or (bare.isdigit() and _is_measured(match)):
-        return None
-    if " " in tail and not re.search("车|牌", before(match, 12) + after(match, 8)):
-        return None
-    if len(bare) == 6 and not bare.isascii():
-        return match.start(), match.end(), "plate", 80
-    if len(bare) == 6 and not re.fullmatch(r"[A-Z][A-Z0-9][0-9]{4}|[0-9]{5}[A-Z]", bare.upper()):
-        return None
-    return match.start(), match.end(), "plate", 80
-
-
-def _is_measured(match: re.Match[str]) -> bool:
-    return bool(re.match(r"(?:\.[0-9]|[万亿]?(?:元|吨|股|米|公里|人))", after(match, 3)))
-
-
 def _case(match: re.Match[str]) -> Found | None:
     if not _CASE_KIND.search(match["court"]) or match["court"].startswith("年"):
         return None
     if match[0][0] not in "([" and not re.match(
-        rf"(?:[{_PROVINCE}兵] ?[0-9]{{2,4}}|最高法) ?[民刑行执赔破知商]", match["court"]
+        rf"(?:[{PROVINCES}兵] ?[0-9]{{2,4}}|最高法) ?[民刑行执赔破知商]", match["court"]
     ):
         return None
     return match.start(), match.end(), "case_no", 90
@@ -246,25 +133,6 @@ def _medical(match: re.Match[str]) -> Found | None:
         return None
     group = "id" if match["id"] else "mrn"
     return match.start(group), match.end(group), "medical_no", 73
-
-
-def _wechat(match: re.Match[str]) -> Found | None:
-    name, link = match["id"], match["link"]
-    if match["weak"]:  # V: may be a verb or volts: only what is shaped like an account
-        shaped = not name.isalpha() and not name.isdigit()
-        return (match.start("id"), match.end("id"), "wechat", 69) if shaped else None
-    said = re.search(r"[:=是为号码ID加搜]", link, re.IGNORECASE) or before(match, 1) in ("加", "+")
-    if name.isdigit():
-        return (match.start("id"), match.end("id"), "wechat", 50) if said else None
-    if _BRAND.match(name) and not said:
-        return None
-    if name.lower() in _BRANDS or (name.isalpha() and not said):
-        return None
-    return match.start("id"), match.end("id"), "wechat", 70
-
-
-def _qq(match: re.Match[str]) -> Found | None:
-    return match.start("id"), match.end("id"), "qq", 74
 
 
 def _is_date(number: str, front: str) -> bool:
@@ -316,17 +184,6 @@ def _mac(match: re.Match[str]) -> Found | None:
     return match.start(), match.end(), "mac", 78
 
 
-def _army_plate(match: re.Match[str]) -> Found | None:
-    head = _ARMY_HEAD.search(before(match, 3))
-    if (
-        head is None
-        or _NOT_A_PASSPORT.search(before(match, 16)[: -len(head[0])])
-        or (head[0][0] != "军" and not _CAR_NEAR.search(before(match, 12) + after(match, 8)))
-    ):
-        return None
-    return match.start() - len(head[0]), match.end(), "plate", 77
-
-
 def _labelled_mac(match: re.Match[str]) -> Found | None:
     number = match["id"]
     return (
@@ -334,24 +191,6 @@ def _labelled_mac(match: re.Match[str]) -> Found | None:
         if number.isdigit() and "地址" not in match[0] and "=" not in match[0]
         else (match.start("id"), match.end("id"), "mac", 77)
     )
-
-
-def _wxid(match: re.Match[str]) -> Found | None:
-    return match.start(), match.end(), "wechat", 79
-
-
-def _one_letter_qq(match: re.Match[str]) -> Found | None:
-    """Q: is also a question, and then no contact stands in front and words or an answer follow."""
-    if not _CONTACT_AHEAD.search(before(match, 5)):
-        plain = (
-            len(match["id"]) > 5
-            and match["id"][-3:] != "000"
-            and _Q_ALONE.search(before(match, 1))
-            and not _GOES_ON.match(after(match, 1))
-        )
-        if not plain or _ANSWER_BELOW.match(match.string, match.end()):
-            return None
-    return match.start("id"), match.end("id"), "qq", 60
 
 
 def _amounts(text: str) -> Iterator[Found]:
@@ -364,15 +203,11 @@ def _amount(match: re.Match[str]) -> Found | None:
 
 
 _DETECTORS = (
-    ("plate", _PLATE, _plate),
-    ("plate", _ARMY_PLATE, _army_plate),
+    *PLATE_DETECTORS,
+    *ACCOUNT_DETECTORS,
     ("case_no", _CASE, _case),
     ("case_no", _ARBITRATION, _arbitration),
     ("medical_no", _MEDICAL, _medical),
-    ("wechat", _WECHAT, _wechat),
-    ("wechat", _WXID, _wxid),
-    ("qq", _QQ, _qq),
-    ("qq", _Q, _one_letter_qq),
     ("passport", _PASSPORT, _passport),
     ("permit", _PERMIT, _permit),
     ("ip", _IP4, _ip),

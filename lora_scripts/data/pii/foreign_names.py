@@ -41,7 +41,29 @@ _LABEL = re.compile(
     r"|(?:姓名|我叫|名叫|联系人|收件人|申请人|名字叫|名字是|叫做|落款|签名|署名)[ :是为]{0,3})"
     r"(?P<name>[A-Z][a-z'’\-]+(?: [A-Z]\.)?(?: [A-Z][a-z]*(?:['’][A-Z])?[a-z\-]+){1,2})(?![A-Za-z])"
 )
-_NO_NAMES = frozenset(["The", "This", "That", "And", "For", "With", "From", "Please", "Thank", "Thanks", "Dear", "Is", "Are", "You", "Your", "He", "She", "It", "We"])
+_NO_NAMES = frozenset(
+    [
+        "The",
+        "This",
+        "That",
+        "And",
+        "For",
+        "With",
+        "From",
+        "Please",
+        "Thank",
+        "Thanks",
+        "Dear",
+        "Is",
+        "Are",
+        "You",
+        "Your",
+        "He",
+        "She",
+        "It",
+        "We",
+    ]
+)
 
 
 def find_foreign_names(text: str) -> Iterator[Found]:
