@@ -34,7 +34,7 @@ _Q = re.compile(r"[Qq][:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
 _CONTACT_AHEAD = re.compile("(?:联系方式|联系|有事|咨询|加|或|我) ?$")
 _Q_ALONE = re.compile("(?:^|[^A-Za-z0-9一-鿿.])$")
 _GOES_ON = re.compile(r"[一-鿿.%*+/=\-]")
-_ANSWER_BELOW = re.compile(r"[^\n]{0,40}(?:[?]|\n\s*(?:A|答)[:.])")
+_ANSWER_BELOW = re.compile(r"[^\n]{0,8}(?:[?]|\n\s{0,2}(?:A|答)[:.])")
 _WECHAT = re.compile(
     r"(?:(?P<weak>(?:加|[+➕]) ?[薇徽葳微](?!信)|[薇葳](?=号?:)|(?:加|[+➕]) ?V(?=[ :号])|[+➕] ?V(?=[A-Za-z])"
     r"|(?<![A-Za-z0-9])V(?=号?:))"

@@ -128,7 +128,7 @@ def _arbitration(match: re.Match[str]) -> Found | None:
 def _medical(match: re.Match[str]) -> Found | None:
     # Goods are tested and buildings inspected, too.
     if re.match("检[查验][^0-9]{0,4}(?:报告|申请)", match[0]) and not _PATIENT_NEAR.search(
-        before(match, 24) + after(match, 24)
+        before(match, 24) + after(match)
     ):
         return None
     group = "id" if match["id"] else "mrn"
