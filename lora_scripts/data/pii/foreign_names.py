@@ -9,7 +9,7 @@ from lora_scripts.data.pii.plain import Found
 
 # Characters that foreign and minority names are written with; a name ends where another character begins.
 _SOUNDS = frozenset(
-    "阿艾埃爱安奥巴拔白拜班邦保鲍贝倍本比彼毕别宾波伯博勃布不查察昌才次达大戴丹当道德登邓狄迪地蒂丁东都杜多顿朵厄恩尔法凡范菲费芬"
+    "阿艾卜埃爱安奥巴拔白拜班邦保鲍贝倍本比彼毕别宾波伯博勃布不查察昌才次达大戴丹当道德登邓狄迪地蒂丁东都杜多顿朵厄恩尔法凡范菲费芬"
     "丰冯佛夫弗甫福富盖甘冈高戈哥格根贡古瓜圭哈海汉合豪赫黑亨洪侯胡华惠霍基及吉加迦贾江杰金津京卡凯坎康考柯科克肯孔库夸奎拉莱赖"
     "兰朗劳勒雷蕾黎里理利力丽莉连廉列林琳留龙隆卢鲁路露伦罗洛玛马麦买曼芒毛梅门蒙米密明缪摩莫默姆木穆纳娜乃南内尼妮涅宁纽农努诺"
     "欧帕潘庞佩彭皮匹平珀普浦奇齐恰乔切钦琴丘曲让热仁荣茹儒瑞若萨赛桑沙莎山珊尚绍舍申圣施什史士斯丝思司松苏素孙索塔泰坦汤唐陶特"
@@ -41,29 +41,12 @@ _LABEL = re.compile(
     r"|(?:姓名|我叫|名叫|联系人|收件人|申请人|名字叫|名字是|叫做|落款|签名|署名)[ :是为]{0,3})"
     r"(?P<name>[A-Z][a-z'’\-]+(?: [A-Z]\.)?(?: [A-Z][a-z]*(?:['’][A-Z])?[a-z\-]+){1,2})(?![A-Za-z])"
 )
-_NO_NAMES = frozenset(
-    [
-        "The",
-        "This",
-        "That",
-        "And",
-        "For",
-        "With",
-        "From",
-        "Please",
-        "Thank",
-        "Thanks",
-        "Dear",
-        "Is",
-        "Are",
-        "You",
-        "Your",
-        "He",
-        "She",
-        "It",
-        "We",
-    ]
-)
+# What may stand behind a title, or where a name would, and is none.
+_NO_NAME_WORDS = """
+The This That And For With From Please Thank Thanks Dear Is Are You Your He She It We President Chairman Chairwoman
+Office Minister Speaker Right Chancellor Ambassador Secretary Director Manager Judge Children Universe
+"""
+_NO_NAMES = frozenset(_NO_NAME_WORDS.split())
 
 
 def find_foreign_names(text: str) -> Iterator[Found]:

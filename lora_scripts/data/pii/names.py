@@ -40,7 +40,7 @@ _FIRST = "".join(sorted(SURNAMES | {name[0] for name in COMPOUND}))
 _HAN = "[一-鿿]"
 _LABELLED = re.compile(
     rf"(?:{LABELS})(?P<link>(?:\([^()]{{1,8}}\))?(?:的?名字|姓名|本人)?(?:叫做|叫作|名叫|叫|系|是|为"
-    rf"|即)?[ :\"“'「(·\-]{{0,3}})(?=[{_FIRST}])",
+    rf"|即)?(?:[ :\"“'「()·\-]{{0,3}}|\n{{1,2}}))(?=[{_FIRST}])",
     re.IGNORECASE,
 )
 _SPEAKER = re.compile(rf"(?:{SPEAKERS})")
