@@ -10,8 +10,13 @@ import random
 from collections.abc import Callable
 from datetime import date, timedelta
 
+import pii_values  # type: ignore[import-not-found]
 from pii_sentences import Sentence  # type: ignore[import-not-found]  # it lies beside this file
-from pii_values import digits, mobile, name, words  # type: ignore[import-not-found]
+
+words: Callable[[str], list[str]] = pii_values.words
+digits: Callable[[random.Random, int], str] = pii_values.digits
+mobile: Callable[[random.Random], str] = pii_values.mobile
+name: Callable[[random.Random], str] = pii_values.name
 
 PROVINCES = words("11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65")
 COUNTRIES = words("840 826 124 036 250 276 392 410 643 702 356 566 076 380 764")
@@ -58,7 +63,8 @@ def card(draw: random.Random) -> str:
 
 def signed_phone(draw: random.Random) -> str:
     """A mobile number in groups of 3, 4 and 4 with other signs than a space or a dash between them."""
-    number, sign = mobile(draw), draw.choice("/_·，")
+    sign = draw.choice("/_·，")
+    number: str = mobile(draw)
     return sign.join((number[:3], number[3:7], number[7:]))
 
 

@@ -73,6 +73,8 @@ def find_names(text: str) -> Iterator[Found]:
     found: dict[int, int] = {}
     for match in _ANONYMISED.finditer(text):
         name = match["name"]
+        if name[0] == "第" or (name[0] in WORDY and "某" not in name):  # 第XX条, 中华人民共和国××
+            continue
         if name[0] in WORDY and is_word(text[max(0, match.start() - 1) : match.start() + 1], 100):
             continue
         if name[0] in WORDY and _NOT_ANONYMISED.match(text, match.end()):
