@@ -78,15 +78,15 @@ PII_TYPE_NAMES: dict[str, tuple[str, ...]] = {
     "case_no": ("案号", "案件号"),
     "medical_no": ("病历号", "病案号", "就诊号", "住院号", "门诊号"),
     "wechat": ("微信", "微信号"),
-    "qq": ("qq号", "qq号码", "扣扣"),
-    "ip": ("ip地址",),
-    "mac": ("mac地址", "物理地址"),
+    "qq": ("QQ号", "QQ号码", "扣扣"),
+    "ip": ("IP地址",),
+    "mac": ("MAC地址", "物理地址"),
     "amount": ("金额", "钱款", "数额"),
     "name": ("姓名", "人名", "名字"),
     "address": ("地址", "住址", "通讯地址"),
 }
 """Type of personal data → the names that people write for it in Chinese, the shortest usual one first."""
-_PII_TYPES_BY_NAME = {name: kind for kind, names in PII_TYPE_NAMES.items() for name in (kind, *names)}
+_PII_TYPES_BY_NAME = {name.lower(): kind for kind, names in PII_TYPE_NAMES.items() for name in (kind, *names)}
 
 
 def pii_type_of(name: str) -> str:
