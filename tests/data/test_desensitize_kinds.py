@@ -180,7 +180,10 @@ def test_a_workbook_keeps_its_cells(tmp_path, rows):
 
     def cells(path):
         sheet = openpyxl.load_workbook(path).active
-        return [list(row) for row in sheet.iter_rows(values_only=True)], sheet["A1"].font.b
+        held = [list(row) for row in sheet.iter_rows(values_only=True)]
+        while set(held[-1]) == {None}:  # blank rows at the end are not written
+            held.pop()
+        return held, sheet["A1"].font.b
 
     before, bold = cells(work / "a.xlsx")
     assert cells(target) == (masked(before), bold) and bold

@@ -28,20 +28,27 @@ _BEFORE_AT_WORDS = """
 look looking meet me us it is are be available only found here visit see live shop read more out
 """
 _BEFORE_AT = frozenset(_BEFORE_AT_WORDS.split())
-_MAY_BE_SPELT = re.compile("#| at |艾特|@", re.IGNORECASE)
+_MAY_BE_SPELT = re.compile("[#@]| (?:at|AT|At) |艾特")
 _WXID = re.compile(r"wxid_(?<![A-Za-z0-9_].{5})[a-z0-9]{6,24}(?![A-Za-z0-9_])")
-_Q = re.compile(r"[Qq][:=] ?(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
+_Q = re.compile(r"[Qq](?P<link>号[: 是为]{0,2}|[:=] ?| )(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
+_PENGUIN = re.compile(r"(?:扣(?<![一-鿿].)|企鹅)号?[: ]{1,2}(?P<id>[1-9][0-9]{4,10})(?![0-9A-Za-z@])")
 _CONTACT_AHEAD = re.compile("(?:联系方式|联系|有事|咨询|加|或|我) ?$")
 _Q_ALONE = re.compile("(?:^|[^A-Za-z0-9一-鿿.])$")
 _GOES_ON = re.compile(r"[一-鿿.%*+/=\-]")
 _ANSWER_BELOW = re.compile(r"[^\n]{0,8}(?:[?]|\n\s{0,2}(?:A|答)[:.])")
-_WECHAT = re.compile(
-    r"(?:(?P<weak>(?:加|[+➕]) ?[薇徽葳微](?!信)|[薇葳](?=号?:)|(?:加|[+➕]) ?V(?=[ :号])|[+➕] ?V(?=[A-Za-z])"
-    r"|(?<![A-Za-z0-9])V(?=号?:))"
-    r"|微信|微 信|薇信|威信|徽信|[威薇]芯|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
+_ID = (
     r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :;=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
-    r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])",
+    r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])"
+)
+_WECHAT = re.compile(
+    r"(?:微信|微 信|薇信|威信|徽信|[威薇]芯|V信|绿泡泡|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))" + _ID,
     re.IGNORECASE,
+)
+# Each alternative begins with one character, so that the search is fast.
+_WECHAT_SPELT = re.compile(
+    r"(?:加 ?(?:[薇徽葳微](?!信)|[Vv](?=[ :号]))|\+ ?(?:[薇徽葳微](?!信)|[Vv](?=[ :号A-Za-z]))"
+    r"|➕ ?(?:[薇徽葳微](?!信)|[Vv](?=[ :号A-Za-z]))|薇(?=号?:)|葳(?=号?:)"
+    r"|V(?<![A-Za-z0-9].)(?=号?:)|v(?<![A-Za-z0-9].)(?=号?:))" + _ID
 )
 _BRANDS_WORDS = """
 wechat weixin windows android iphone harmony payment wechatpay alipay official account
@@ -51,8 +58,7 @@ _BRAND = re.compile(
     "iphone|ipad|android|windows|huawei|xiaomi|redmi|oppo|vivo|honor|harmony|macos|ios|version", re.IGNORECASE
 )
 _QQ = re.compile(
-    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅(?=号|[ :])|球球|(?<![一-鿿])扣(?=:)|(?<=[加的我])Q(?=[ :号])"
-    r"|(?<![A-Za-z])Q(?=号))(?:账号|帐号|号码|群号|联系|空间|群|号)?"
+    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅号|球球)(?:账号|帐号|号码|群号|联系|空间|群|号)?"
     r"[ .:=是为#\"'“「(加我]{0,4}(?P<id>[1-9][0-9](?: ?[0-9]){3,9})(?![0-9A-Za-z@]|\.[0-9]|[万亿]?元)",
     re.IGNORECASE,
 )
@@ -100,9 +106,6 @@ def _spelt_emails(text: str) -> Iterator[Found]:
 
 def _wechat(match: re.Match[str]) -> Found | None:
     name, link = match["id"], match["link"]
-    if match["weak"]:  # V: may be a verb or volts: only what is shaped like an account
-        shaped = not name.isalpha() and not name.isdigit()
-        return (match.start("id"), match.end("id"), "wechat", 69) if shaped else None
     said = re.search(r"[:=是为号码ID加搜]", link, re.IGNORECASE) or before(match, 1) in ("加", "+")
     if name.isdigit():
         return (match.start("id"), match.end("id"), "wechat", 50) if said else None
@@ -111,6 +114,12 @@ def _wechat(match: re.Match[str]) -> Found | None:
     if name.lower() in _BRANDS or (name.isalpha() and not said):
         return None
     return match.start("id"), match.end("id"), "wechat", 70
+
+
+def _wechat_spelt(match: re.Match[str]) -> Found | None:
+    """V: may be a verb or volts, so only what is shaped like an account counts."""
+    shaped = not match["id"].isalpha() and not match["id"].isdigit()
+    return (match.start("id"), match.end("id"), "wechat", 69) if shaped else None
 
 
 def _qq(match: re.Match[str]) -> Found | None:
@@ -123,6 +132,11 @@ def _wxid(match: re.Match[str]) -> Found | None:
 
 def _one_letter_qq(match: re.Match[str]) -> Found | None:
     """Q: is also a question, and then no contact stands in front and words or an answer follow."""
+    front = before(match, 1)
+    if match["link"][0] == "号" and not (front.isascii() and front.isalnum()):
+        return match.start("id"), match.end("id"), "qq", 72
+    if match["link"] == " " and front not in ("加", "我", "的"):
+        return None
     if not _CONTACT_AHEAD.search(before(match, 5)):
         plain = (
             len(match["id"]) > 5
@@ -137,7 +151,9 @@ def _one_letter_qq(match: re.Match[str]) -> Found | None:
 
 ACCOUNT_DETECTORS = (
     ("wechat", _WECHAT, _wechat),
+    ("wechat", _WECHAT_SPELT, _wechat_spelt),
     ("wechat", _WXID, _wxid),
     ("qq", _QQ, _qq),
+    ("qq", _PENGUIN, _qq),
     ("qq", _Q, _one_letter_qq),
 )
