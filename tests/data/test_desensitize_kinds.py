@@ -130,6 +130,15 @@ def test_lines_in_a_second_encoding_are_masked_and_told(tmp_path):
     assert PHONE not in target.read_text("utf-8")
 
 
+def test_a_number_that_became_a_fraction_is_still_a_number(tmp_path):
+    (tmp_path / "a.csv").write_text(f"问题,手机号\n一,{PHONE}.0\n二,12.0\n", encoding="utf-8")
+    (tmp_path / "a.json").write_text(f'[{{"手机": {PHONE}.0, "n": 12.5}}]', encoding="utf-8")
+    assert copy(tmp_path, "a.csv")[0].read_text("utf-8") == "问题,手机号\n一,[电话]\n二,12.0\n"
+    assert copy(tmp_path, "a.json")[0].read_text("utf-8") == '[{"手机": "[电话]", "n": 12.5}]'
+    pq.write_table(pa.table({"手机": [float(PHONE), None, 12.5]}), tmp_path / "a.parquet")
+    assert pq.read_table(copy(tmp_path, "a.parquet")[0])["手机"].to_pylist() == [None, None, 12.5]
+
+
 # Workbooks
 
 
@@ -206,17 +215,19 @@ def test_a_document_keeps_its_runs_headers_and_tables(tmp_path):
             cell.text = words
     document.sections[0].header.paragraphs[0].text = f"联系{MAIL}"
     document.core_properties.author = "李雷"
+    document.add_comment(document.paragraphs[1].runs, f"打{PHONE}", author="韩梅梅", initials="韩")
     document.save(tmp_path / "a.docx")
     target, counts = copy(tmp_path, "a.docx", types=(*DEFAULT_TYPES, "name"))
     again = docx.Document(str(target))
     assert [[run.text for run in p.runs] for p in again.paragraphs] == [
         ["问：我的电话是[电话]", "", "，怎么办？"],
-        ["答：不用管。"],
+        ["答：不用管。", ""],  # the run that refers to the comment
     ]
     assert again.paragraphs[0].runs[1].bold and again.paragraphs[1].runs[0].italic
     assert [[c.text for c in row.cells] for row in again.tables[0].rows][1] == ["怎么请假？", "写假条。", "[微信]"]
     assert again.sections[0].header.paragraphs[0].text == "联系[邮箱]"
     assert again.core_properties.author == "[姓名]"
+    assert [(c.text, c.author) for c in again.comments] == [("打[电话]", "[姓名]")]
     assert counts.places["wechat"] == ["a.docx:[1]:2"]
     assert [r.answer for r in read_records(target).records] == ["不用管。", "写假条。"]
 

@@ -112,7 +112,8 @@ def _may_hold(kind: Any) -> bool:
     if pa.types.is_nested(kind):
         return any(_may_hold(kind.field(i).type) for i in range(kind.num_fields))
     strings = (pa.types.is_string, pa.types.is_large_string, getattr(pa.types, "is_string_view", lambda _: False))
-    return any(test(kind) for test in strings) or kind in (pa.int64(), pa.uint64())
+    numbers = (pa.int64(), pa.uint64(), pa.int32(), pa.uint32(), pa.float64())
+    return any(test(kind) for test in strings) or kind in numbers
 
 
 def _value(value: Any, job: Pass, label: str, place: str, emptied: set[str]) -> Any:
@@ -123,9 +124,10 @@ def _value(value: Any, job: Pass, label: str, place: str, emptied: set[str]) -> 
         return {name: _value(inner, job, name, place, emptied) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_value(inner, job, label, place, emptied) for inner in value)
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) >= _FEWEST_DIGITS:
-        new = job.rewrite(str(value), label=label, place=place)
-        if new != str(value):
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if whole and not isinstance(value, bool) and len(shown := str(int(value))) >= _FEWEST_DIGITS:
+        new = job.rewrite(shown, label=label, place=place)
+        if new != shown:
             emptied.add(label)
-            return int(new) if new.isdecimal() and new[0] != "0" else None
+            return type(value)(new) if new.isdecimal() and new[0] != "0" else None
     return value

@@ -18,8 +18,13 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PROPERTIES = ("author", "last_modified_by", "title", "subject", "comments", "keywords", "category")
 _WORD_XML = "wordprocessingml"
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
-# Text as it reads and deleted text are two texts of one paragraph.
-_TEXTS = (frozenset((f"{_W}t", f"{_W}tab", f"{_W}br", f"{_W}cr")), frozenset((f"{_W}delText",)))
+# Text as it reads, deleted text and fields are separate texts of one paragraph.
+_TEXTS = (
+    frozenset((f"{_W}t", f"{_W}tab", f"{_W}br", f"{_W}cr")),
+    frozenset((f"{_W}delText",)),
+    frozenset((f"{_W}instrText",)),  # the instruction of a field, as the address of a link
+)
+_HOLDS_TEXT = frozenset((f"{_W}t", f"{_W}delText", f"{_W}instrText"))
 
 
 def document(path: Path, job: Pass) -> bytes:
@@ -36,6 +41,7 @@ def document(path: Path, job: Pass) -> bytes:
     with broken_as_error(job.file, "Word"):
         whole = docx.Document(str(path))
         _body(whole.element.body, job)
+        _authors(whole.element, job)
         kept_as_they_are = 0
         for part in whole.part.package.iter_parts():
             name = str(part.partname).rsplit("/", 1)[-1]
@@ -43,8 +49,11 @@ def document(path: Path, job: Pass) -> bytes:
                 root = part.element if isinstance(part, XmlPart) else parse_xml(part.blob)
                 for paragraph in root.iter(f"{_W}p"):
                     _paragraph(paragraph, job, place=name, keep=True)
+                _authors(root, job)
                 if not isinstance(part, XmlPart):
                     part._blob = serialize_part_xml(root)
+            elif name in ("app.xml", "custom.xml"):
+                part._blob = _properties(part.blob, job, name)
             elif "/media/" in str(part.partname) or "/embeddings/" in str(part.partname):
                 kept_as_they_are += 1
             _links(part, job, name)
@@ -54,6 +63,28 @@ def document(path: Path, job: Pass) -> bytes:
         out = BytesIO()
         whole.save(out)
     return out.getvalue()
+
+
+def _authors(root: Any, job: Pass) -> None:
+    """Who commented or changed something stands in attributes, by name alone."""
+    if "name" not in job.types:
+        return
+    for element in root.iter("*"):
+        for attribute in element.attrib:
+            if attribute.endswith(("}author", "}initials")) and element.get(attribute):
+                element.set(attribute, job.marks["name"])
+
+
+def _properties(blob: bytes, job: Pass, name: str) -> bytes:
+    """Company, manager and the user's own properties."""
+    from docx.opc.oxml import parse_xml, serialize_part_xml
+
+    root = parse_xml(blob)
+    for element in root.iter("*"):
+        if element.text and element.text.strip():
+            label = "姓名" if element.tag.endswith("}Manager") else ""
+            element.text = job.rewrite(element.text, label=label, place=name, keep=True)
+    return bytes(serialize_part_xml(root))
 
 
 def _body(body: Any, job: Pass) -> None:
@@ -101,10 +132,10 @@ def _paragraph(paragraph: Any, job: Pass, label: str = "", place: str = "", *, k
     """Change a paragraph's texts where they stand; a value in several runs is replaced in the first of them."""
     for tags in _TEXTS:
         nodes = [n for n in paragraph.iter(*tags) if next(n.iterancestors(f"{_W}p")) is paragraph]
-        runs = [(n.text or "") if n.tag in (f"{_W}t", f"{_W}delText") else "\n" for n in nodes]
+        runs = [(n.text or "") if n.tag in _HOLDS_TEXT else "\n" for n in nodes]
         edits = job.edits("".join(runs), label=label, place=place, keep=keep) if any(map(str.strip, runs)) else []
         for node, old, new in zip(nodes, runs, edit_runs(runs, edits), strict=True) if edits else ():
-            if new != old and node.tag in (f"{_W}t", f"{_W}delText"):
+            if new != old and node.tag in _HOLDS_TEXT:
                 node.text = new
                 node.set(_SPACE, "preserve")
 

@@ -15,10 +15,12 @@ from lora_scripts.data.pii.workbooks import workbook
 
 WRITERS: dict[str, Callable[[Path, Pass], bytes]] = {
     ".txt": text_writer(paragraphs),
+    ".text": text_writer(paragraphs),
     ".md": text_writer(paragraphs),
     ".log": text_writer(lines),
     ".csv": text_writer(table_text),
     ".tsv": text_writer(table_text),
+    ".tab": text_writer(table_text),
     ".json": text_writer(json_document),
     ".jsonl": text_writer(json_lines),
     ".ndjson": text_writer(json_lines),

@@ -12,6 +12,7 @@ from lora_scripts.data.pii.find import PII_TYPES
 from lora_scripts.messages import fix_for, text
 
 _LABEL = re.compile(r"[^\d\n]{1,16}")
+_WHOLE_FRACTION = re.compile(r"[0-9]{7,20}\.0")
 
 
 class FileHit(NamedTuple):
@@ -43,8 +44,12 @@ class Pass:
             return []
         label = label if _LABEL.fullmatch(label) else ""
         mode = "mask" if keep and self.mode == "drop" else self.mode
-        edits, hits = find_edits(content, mode=mode, types=self.types, key=self.key, label=label, marks=self.marks)
+        # A number that a spreadsheet made a fraction of: 13800138000.0 is no sum of money.
+        shown = content[:-2] if _WHOLE_FRACTION.fullmatch(content) else content
+        edits, hits = find_edits(shown, mode=mode, types=self.types, key=self.key, label=label, marks=self.marks)
         self.hits += [FileHit(hit.type, f"{self.file}:{place or line + hit.line}", hit.value) for hit in hits]
+        if edits and len(shown) < len(content) and edits[-1].end == len(shown):
+            edits[-1] = edits[-1]._replace(end=len(content))
         return edits
 
     def rewrite(self, content: str, line: int = 1, label: str = "", place: str = "", *, keep: bool = False) -> str:

@@ -15,7 +15,7 @@ from lora_scripts.errors import DataError
 
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _QUOTE = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.])-?[0-9]{5,20}(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])-?[0-9]{5,20}(?:\.0)?(?![\w.])")
 _CHARACTER = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|.", re.DOTALL
 )

@@ -64,7 +64,7 @@ def _delimiter(content: str, suffix: str) -> str:
         count, times = max(counts.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
         return times, count
 
-    return max("\t,;|，；" if suffix == ".tsv" else ",;\t|，；", key=steadiness)
+    return max("\t,;|，；" if suffix in (".tsv", ".tab") else ",;\t|，；", key=steadiness)
 
 
 def _rows(content: str, delimiter: str) -> Iterator[list[tuple[str, str]]]:

@@ -121,7 +121,8 @@ def _sheet_cell(cell: Any, job: Pass, label: str, place: str, *, keep: bool) -> 
     comment = getattr(cell, "comment", None)
     if comment is not None:
         comment.text = job.rewrite(comment.text, place=place, keep=keep)
-        comment.author = job.rewrite(comment.author or "", label="姓名", place=place, keep=keep)
+        if "name" in job.types and comment.author:
+            comment.author = job.marks["name"]
     link = getattr(cell, "hyperlink", None)
     if link is not None and link.target and job.edits(link.target, place=place, keep=keep):
         cell.hyperlink = None
