@@ -53,7 +53,8 @@ def copy(work, name, **more):
 
 def test_one_truncated_line_costs_its_neighbours_nothing(tmp_path):
     rows = [
-        json.dumps({"question": f"问{i}？打1380013800{i}", "answer": f"答{i}。"}, ensure_ascii=False) for i in range(6)
+        json.dumps({"question": f"问{i}？打 1380013800{i} 吗", "answer": f"答{i}。"}, ensure_ascii=False)
+        for i in range(6)
     ]
     rows[2] = rows[2][: rows[2].index("答") - 3]
     (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -106,7 +107,7 @@ def test_json_keeps_every_value_and_its_layout(tmp_path, rows, escaped, indent):
 
 
 def test_the_header_below_a_title_names_the_columns(tmp_path):
-    rows = ["某某医院 2024 年导出,,", "问题,答案,病历号", '"怎么挂号, 请问","来""前台""",0012345678']
+    rows = ["某某医院,2024年导出,", "问题,答案,病历号", '"怎么挂号, 请问","来""前台""",0012345678']
     (tmp_path / "a.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     target, counts = copy(tmp_path, "a.csv")
     assert target.read_text("utf-8") == "\n".join(rows).replace("0012345678", "[病历号]") + "\n"
