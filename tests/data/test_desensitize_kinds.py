@@ -56,7 +56,7 @@ def test_one_truncated_line_costs_its_neighbours_nothing(tmp_path):
         json.dumps({"question": f"问{i}？打 1380013800{i} 吗", "answer": f"答{i}。"}, ensure_ascii=False)
         for i in range(6)
     ]
-    rows[2] = rows[2][: rows[2].index("答") - 3]
+    rows[2] = rows[2][: rows[2].index("答") - 5]
     (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     target, counts = copy(tmp_path, "a.jsonl")
     assert len(read_records(target).records) == len(read_records(tmp_path / "a.jsonl").records) == 5
