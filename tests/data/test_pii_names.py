@@ -71,6 +71,7 @@ def test_names_are_found_in_frames_of_many_kinds(text, name):
         "国庆加班，元旦加班，周末加班",
         "Mr. President, Ms. Office",
         "北京·朝阳，第一章·总则，数据·安全，血压120·80",
+        "**3. 渐进性肌肉放松**：这种技术有效",
         "Game Name: Shape Explorers",
     ],
 )

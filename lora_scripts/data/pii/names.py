@@ -75,6 +75,8 @@ def find_names(text: str) -> Iterator[Found]:
         name = match["name"]
         if name[0] == "第" or (name[0] in WORDY and "某" not in name):  # 第XX条, 中华人民共和国××
             continue
+        if "*" in name and text.count("**", text.rfind("\n", 0, match.start()) + 1, match.start()) % 2:
+            continue  # the end of bold words in Markdown
         if name[0] in WORDY and is_word(text[max(0, match.start() - 1) : match.start() + 1], 100):
             continue
         if name[0] in WORDY and _NOT_ANONYMISED.match(text, match.end()):
