@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from lora_scripts.data.pii.file_pass import Pass
-from lora_scripts.data.reading.tables import HEADER_ROWS, find_header
+from lora_scripts.data.reading.tables import HEADER_ROWS as HEADER_ROWS
+from lora_scripts.data.reading.tables import find_header
 from lora_scripts.errors import DataError
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')

@@ -14,9 +14,8 @@ from typing import Any
 
 from lora_scripts.data.pii.desensitize import apply_edits, edit_runs
 from lora_scripts.data.pii.file_pass import Pass, safe_text
-from lora_scripts.data.pii.table_files import header_of
-from lora_scripts.data.reading.tables import HEADER_ROWS
-from lora_scripts.errors import DataError
+from lora_scripts.data.pii.table_files import HEADER_ROWS, header_of
+from lora_scripts.data.reading.archives import broken_as_error, refuse_bomb
 
 _PROPERTIES = ("creator", "lastModifiedBy", "title", "subject", "description", "keywords", "category")
 
@@ -29,21 +28,20 @@ def workbook(path: Path, job: Pass) -> bytes:
     """
     from openpyxl import load_workbook  # slow to import, seldom needed
 
-    try:
+    refuse_bomb(path, job.file, "Excel")
+    with broken_as_error(job.file, "Excel"):
         book = load_workbook(path, rich_text=True)
         results = load_workbook(path, data_only=True)
-    except Exception as error:  # openpyxl lets errors of zip, XML and its own through
-        raise DataError("desensitize.cannot_read", where=job.file, why=type(error).__name__) from None
-    charts = sum(len(getattr(sheet, "_charts", ())) for sheet in book.worksheets) + len(book.chartsheets)
-    formulas = sum(_use_results(sheet, results[sheet.title]) for sheet in book.worksheets)
-    for sheet in book.worksheets:
-        _sheet(sheet, job)
-    rewrite_properties(book.properties, _PROPERTIES, job, nobody=("openpyxl",))
+        charts = sum(len(getattr(sheet, "_charts", ())) for sheet in book.worksheets) + len(book.chartsheets)
+        formulas = sum(_use_results(sheet, results[sheet.title]) for sheet in book.worksheets)
+        for sheet in book.worksheets:
+            _sheet(sheet, job)
+        rewrite_properties(book.properties, _PROPERTIES, job, nobody=("openpyxl",))
+        out = BytesIO()
+        book.save(out)
     if formulas:
         job.remark("info", "formula_results", count=formulas)
     job.remark("warning" if charts else "info", "sheet_parts")
-    out = BytesIO()
-    book.save(out)
     return out.getvalue()
 
 
