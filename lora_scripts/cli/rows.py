@@ -62,17 +62,20 @@ def desensitize(
     target: Annotated[Path, typer.Argument(metavar="DST", help=text("cli.new_target"))],
     mode: Annotated[str, typer.Option(help=text("cli.desensitize_mode"))] = "mask",
     types: Annotated[str | None, typer.Option(help=text("cli.desensitize_types"))] = None,
+    list_path: Annotated[Path | None, typer.Option("--list", metavar="FILE", help=text("cli.desensitize_list"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
 ) -> None:
     from lora_scripts.assemble.text.desensitize import account_lines, desensitize_copy
 
-    counts = desensitize_copy(source, target, mode=mode, types=types)
+    counts = desensitize_copy(source, target, mode=mode, types=types, list_path=list_path)
     if as_json:
         say(json.dumps({"personal_data": counts.by_type, "places": counts.places}, ensure_ascii=False))
         return
     for line in account_lines(counts, mode):
         say(line)
     say(text("cli.desensitized_in", path=target))
+    if list_path is not None:
+        say(text("cli.desensitize_listed", path=list_path))
 
 
 @app.command(help=text("cli.augment"))

@@ -29,7 +29,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "desensitize_types": (
         "kinds of personal data, with commas, or all; without it the ten that training masks",
-        "个人信息种类，逗号分隔，或 all；不给则为训练时打码的十种",
+        "个人信息种类（如 身份证,手机号 或 id_card,phone），逗号分隔，或 all；不给则为训练时打码的十种",
+    ),
+    "desensitize_list": (
+        "a new file that gets what was found, with the values, for approval (readable by you only)",
+        "新文件：列出发现的内容（含原值）供核对，仅本人可读",
+    ),
+    "desensitize_listed": (
+        "what was found, with the values: {path}; delete it when it is approved",
+        "发现的内容（含原值）：{path}；核对后请删除",
     ),
     "found_type": ("{type}: {count}", "{type}：{count}"),
     "random_key": (

@@ -12,7 +12,7 @@ VERBS = {
     "train": "words --config= --dry-run --strict",
     "check": "paths --json --report-dir=",
     "preview": "config overrides -n=",
-    "desensitize": "source target --mode= --types= --json",
+    "desensitize": "source target --mode= --types= --list= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
     "generate": "--prompt= --adapter= --base-model= --output= --count= --seed= --steps= --guidance= --negative= "
     "--width= --height= --mark --producer= --device=",
