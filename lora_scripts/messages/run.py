@@ -172,12 +172,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "folds: figures over folds belong to a fresh start; none are made where a run goes on or trains on",
         "folds：k 折指标只在从头开始时计算；继续训练或增量训练时不计算",
     ),
-    "proof_left_out": ("not proven: {name}: {reason}", "未作检查：{name}：{reason}"),
+    "proof_left_out": (
+        "verification: {name} is left out, because {reason}",
+        "验证：不做 {name} 这一项，因为{reason}",
+    ),
     "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
-    "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),
+    "not_proven": (
+        "the adapter was written but not proven; checks that failed: {failed}",
+        "适配器已写出，但未通过验证；未通过的检查：{failed}",
+    ),
     "not_proven.fix": (
-        "do not use it; look at proof.json. Where adapter_on_differs failed, raise learning_rate or epochs",
-        "请勿使用；详见 proof.json。若是 adapter_on_differs 未通过，请调大 learning_rate 或 epochs",
+        "do not use it; what to do about each check stands below, the figures are in proof.json",
+        "请勿使用；各项检查的处理办法见下，数值见 proof.json",
     ),
     "result_loss": (
         "validation loss: base {before:.3f} → adapter {after:.3f} ({change:+.0f} %)",
@@ -196,6 +202,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "before": ("  before: {answer}", "  训练前：{answer}"),
     "after": ("  after:  {answer}", "  训练后：{answer}"),
     "proven": ("proven: {count} checks passed (proof.json)", "验证通过：{count} 项检查（proof.json）"),
+    "proven_but": (
+        "proven: {count} checks passed, {left_out} left out (proof.json)",
+        "验证通过：{count} 项检查，另有 {left_out} 项未做（proof.json）",
+    ),
     "where": ("the adapter is in {folder}", "适配器在 {folder}"),
     "try_it": (
         "try it: lora-scripts chat --adapter {folder}",

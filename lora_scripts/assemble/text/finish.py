@@ -13,7 +13,7 @@ from rich.console import Console
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card
 from lora_scripts.assemble.adapters import used_lines
-from lora_scripts.assemble.outcome import Outcome, close
+from lora_scripts.assemble.outcome import Outcome, close, proven_line
 from lora_scripts.assemble.start import Start
 from lora_scripts.assemble.text.compare import (
     compare_answers,
@@ -136,6 +136,6 @@ def _learned_from(document: Document) -> int:
 
 def _lines(evaluation: dict[str, Any], proof: dict[str, Any], run_dir: Path) -> list[str]:
     """What the user reads at the end: scores, answers before and after, where things are."""
-    proven = text("run.proven", count=len(proof["checks"]))
+    proven = proven_line(proof)
     lines = [*evaluation_lines(evaluation), "", proven, text("run.where", folder=run_dir)]
     return [*lines, text("run.try_it", folder=run_dir)]
