@@ -80,14 +80,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "验证损失在结束时最低：没有过拟合迹象，继续训练收益也不大：无需改动",
     ),
     "levelled": (
-        "validation loss was lowest at epoch {epoch:.1f} and is {above:.3f} above that at the end: more epochs would gain "
-        "nothing. The adapter of the best moment was taken",
+        "validation loss was lowest at epoch {epoch:.1f} and is {above:.3f} above that at the end: more epochs would "
+        "gain nothing. The adapter of the best moment was taken",
         "验证损失在第 {epoch:.1f} 轮最低，结束时比它高 {above:.3f}：再多训练也没有收益。已取最好时刻的适配器",
     ),
     "levelled_train_fell": (
         "validation loss was lowest at epoch {epoch:.1f} and is {above:.3f} above that at the end, while training loss "
-        "fell on: over-fitting is beginning, and more epochs would make it worse. The adapter of the best moment was taken",
-        "验证损失在第 {epoch:.1f} 轮最低，结束时比它高 {above:.3f}，而训练损失仍在下降：过拟合开始出现，再训练只会更差。"
-        "已取最好时刻的适配器",
+        "fell on: over-fitting is beginning, and more epochs would make it worse. The adapter of the best moment was "
+        "taken",
+        "验证损失在第 {epoch:.1f} 轮最低，结束时比它高 {above:.3f}，而训练损失仍在下降：过拟合开始出现，"
+        "再训练只会更差。已取最好时刻的适配器",
     ),
 }

@@ -58,7 +58,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请调大 learning_rate 或 epochs；若总是这些层，请从 target_modules 中去掉它们",
     ),
     "stock_peft_logits_equal_ours": (
-        "the adapter loaded by peft gives other logits than the trained model: apart by {value:.3g}, at most {bound:.3g}",
+        "the adapter loaded by peft gives other logits than the trained model: apart by {value:.3g}, at most "
+        "{bound:.3g}",
         "peft 加载的适配器与训练所得模型的 logits 相差 {value:.3g}，上限 {bound:.3g}",
     ),
     "stock_peft_logits_equal_ours.fix": _EXACT,

@@ -16,6 +16,7 @@ def parameters_in(folder: Path) -> int | None:
     """
     try:
         headers = [read_header(file) for file in weight_files(folder)]
-        return sum(prod(entry["shape"]) for h in headers for name, entry in h.items() if name != "__metadata__")
+        shapes = [entry["shape"] for h in headers for name, entry in h.items() if name != "__metadata__"]
+        return sum(int(prod(shape)) for shape in shapes)
     except (ModelError, OSError, KeyError, TypeError):
         return None

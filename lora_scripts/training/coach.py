@@ -154,8 +154,8 @@ def _risen(figures: Sequence[Figures], settings: Settings) -> Advice:
     if _train_change(figures, _best(figures)) > 0.05:
         return Advice("diverging", (text("coach.diverging", **values),), _calmer(settings))
     if best is figures[0]:
-        told = text("coach.harmful", base=best.eval_loss, last=last.eval_loss, now=last.epoch)
-        return Advice("harmful", (told, *_copying(figures)), _gentler(settings))
+        harm = text("coach.harmful", base=best.eval_loss, last=last.eval_loss, now=last.epoch)
+        return Advice("harmful", (harm, *_copying(figures)), _gentler(settings))
     told = [text("coach.over_fitting", **values, train=last.train_loss or math.nan), *_copying(figures)]
     return Advice("over_fitting", tuple(told), _less(best, settings))
 

@@ -37,7 +37,9 @@ def test_advice_is_for_the_check_that_failed_only() -> None:
 
 
 def test_a_check_left_out_is_told_as_left_out_and_not_as_not_proven() -> None:
-    proof = Proof([Check("every_value_is_finite", True, 0, 0)], {"merged_equals_adapter": text("adapters.merge_left_out")})
+    proof = Proof(
+        [Check("every_value_is_finite", True, 0, 0)], {"merged_equals_adapter": text("adapters.merge_left_out")}
+    )
     assert proof_of(proof)["ok"] and failed_checks(proof) == []
     line = text("run.proof_left_out", name="merged_equals_adapter", reason=text("adapters.merge_left_out"))
     assert "is left out, because the base is quantised" in line and "not proven" not in line
