@@ -1,6 +1,6 @@
 """Slips of the keyboard in a config that YAML reads as something else, each named with the line as it should be.
 
-Full-width colons, ideographic spaces, Chinese quotes, tabs, and the backslashes of a Windows path between double quotes:
+Full-width colons, ideographic spaces, Chinese quotes, tabs, the backslashes of a Windows path between double quotes:
 some of them make YAML fail at another place, others pass as part of a value (``"C:\\new"`` holds a line break).
 """
 

@@ -59,8 +59,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "最好的时刻之后出现过拟合，此后学到的只适用于训练数据；已取最好时刻的适配器。训练得短些，结果也差不多",
     ),
     "was_harmful": (
-        "validation loss was never below the base's: what was learned holds for the training records only, and the base "
-        "answers validation questions better without this adapter",
+        "validation loss was never below the base's: what was learned holds for the training records only, and the "
+        "base answers validation questions better without this adapter",
         "验证损失从未低于基础模型：学到的只适用于训练数据，不加适配器的基础模型在验证问题上更好",
     ),
     "was_diverging": (
