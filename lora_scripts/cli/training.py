@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import Overrides, app, say, stderr_console, teller
+from lora_scripts.cli.verbs import Overrides, app, next_command, next_step, say, stderr_console, teller
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
@@ -52,23 +52,37 @@ def evaluate(
     from_sheet: Annotated[Path | None, typer.Option(metavar="FILE", help=text("cli.from_sheet"))] = None,
     output: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help=text("cli.sheet_output"))] = None,
 ) -> None:
-    if from_sheet or output:
-        if not (from_sheet and output):
-            raise UsageError("cli.sheet_and_output")
-        from lora_scripts.assemble.text.evaluation import write_preferences
+    if output and not from_sheet:
+        raise UsageError("cli.sheet_and_output")
+    if from_sheet:
+        from lora_scripts.assemble.text.corrections import preference_command, train_on_command, write_corrections
+        from lora_scripts.assemble.text.evaluation import run_of, write_preferences
 
-        for line in write_preferences(from_sheet, output):
+        if output:
+            lines, following = write_preferences(from_sheet, output), preference_command(run, output)
+        else:
+            run_dir = run_of(run)[0]
+            target, lines = write_corrections(from_sheet, run_dir)
+            following = train_on_command(run_dir, target)
+        for line in lines:
             say(line)
+        if following:
+            next_command(following)
         return
     from lora_scripts.assemble.text.compare import evaluation_lines
-    from lora_scripts.assemble.text.evaluation import evaluate_run
+    from lora_scripts.assemble.text.corrections import correct_lines, report_lines
+    from lora_scripts.assemble.text.evaluation import evaluate_run, run_of
 
-    evaluation = evaluate_run(run)
+    evaluation = evaluate_run(run, teller())
     if as_json:
         say(json.dumps(evaluation, ensure_ascii=False))
         return
     for line in evaluation_lines(evaluation):
         say(line)
+    run_dir = run_of(run)[0]
+    for line in ["", *report_lines(run_dir), *correct_lines(run_dir)]:
+        say(line)
+    next_step("chat", "--adapter", run_dir)
 
 
 @app.command(help=text("cli.sweep"))

@@ -100,6 +100,14 @@ def read_corrections(path: str | Path, say: Callable[[str], None]) -> list[Corre
     return [Correction(_prompt(one), one.correction) for one in corrected]
 
 
+def is_filled_in(path: str | Path) -> bool:
+    """Whether somebody ticked or wrote anything in a sheet; also where it cannot be read any more."""
+    try:
+        return any(one.choices or one.correction for one in _questions(path))
+    except DataError:
+        return True
+
+
 def correction_lines(corrections: Sequence[Correction]) -> str:
     """JSON lines, ``{"messages": […]}``, as training reads them."""
     lines = []

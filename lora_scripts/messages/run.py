@@ -207,9 +207,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "验证通过：{count} 项检查，另有 {left_out} 项未做（proof.json）",
     ),
     "where": ("the adapter is in {folder}", "适配器在 {folder}"),
-    "try_it": (
-        "try it: lora-scripts chat --adapter {folder}",
-        "试一试：lora-scripts chat --adapter {folder}",
+    "try_it": ("try it: {command}", "试一试：{command}"),
+    "report.data_report.html": ("what became of every record: {path}", "每条记录的去向：{path}"),
+    "report.loss.png": ("losses over the steps: {path}", "损失曲线：{path}"),
+    "report.eval.html": ("answers before and after, to look over and correct: {path}", "训练前后的回答，可浏览并改正：{path}"),
+    "report.eval.md": ("the same for a text editor: {path}", "同上，文本编辑器可改：{path}"),
+    "correct": (
+        "to correct answers: write better ones into {sheet}, then run: {command}",
+        "改正回答：把更好的回答写进 {sheet}，然后运行：{command}",
+    ),
+    "corrections_in": (
+        "{count} corrected answers are in {path}, as training records",
+        "{count} 条改正后的回答已作为训练记录写入 {path}",
+    ),
+    "sheet_kept": (
+        "the sheet was edited since it was written; it is kept as {path}",
+        "评审表写出后被修改过，已保留为 {path}",
     ),
     "dry_run": ("dry run: nothing was trained or written", "仅预演：没有训练，也没有写入文件"),
 }
