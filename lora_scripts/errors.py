@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lora_scripts.messages import fix_for, text
 
@@ -62,6 +63,35 @@ class DataError(LoraScriptsError):
     """The data are refused."""
 
     exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to read data that can be read in several.
+
+    Attributes:
+        settings: Keyword arguments of ``read_records``, and at the same time config keys: ``{"columns": {…}}`` or
+            ``{"roles": {…}}``.
+        records: The first three records, as they would be learned.
+    """
+
+    settings: dict[str, dict[str, Any]]
+    records: tuple[Any, ...]
+
+
+class AmbiguousDataError(DataError):
+    """The data can be read in several ways; ``alternatives`` holds them, the likeliest first."""
+
+    def __init__(
+        self,
+        key: str | Sequence[Problem],
+        where: object = "",
+        *,
+        alternatives: Sequence[Alternative] = (),
+        **values: object,
+    ) -> None:
+        super().__init__(key, where, **values)
+        self.alternatives = tuple(alternatives)
 
 
 class TrainError(LoraScriptsError):

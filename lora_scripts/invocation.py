@@ -25,7 +25,7 @@ def program() -> str:
     started = sys.argv[0] if sys.argv else ""
     beside = Path(sys.executable).with_name(NAME)
     if Path(started).stem == NAME and Path(started).is_file():
-        script = started if os.sep in started else os.path.join(os.curdir, started)
+        script = started if os.sep in started else f"{os.curdir}{os.sep}{started}"
     elif beside.is_file():
         script = str(beside)
     else:
@@ -44,7 +44,7 @@ def python() -> str:
 
 def _near(path: str) -> str:
     """An absolute path that lies below the working directory, from there; any other as it is."""
-    here = os.getcwd() + os.sep
+    here = str(Path.cwd()) + os.sep
     return path.removeprefix(here) if path.startswith(here) else path
 
 

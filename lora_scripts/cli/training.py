@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import Overrides, app, next_command, next_step, say, stderr_console, teller
+from lora_scripts.cli.verbs import Overrides, app, next_step, next_words, say, stderr_console, teller
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
+
+if TYPE_CHECKING:
+    from lora_scripts.config import Config
 
 
 @app.command(help=text("cli.train"))
@@ -36,13 +39,26 @@ def train(
         say(dump_config(loaded.config))
         planned = look(loaded, console, hashed, strict=strict)
         say(text("run.dry_run") if planned else text("run.already_finished", folder=loaded.config.output_dir))
+        if planned:
+            next_step("train", path, *given)
+        else:
+            _talk_to(loaded.config)
         return
     outcome = train_run(loaded, console, hashed, strict=strict)
     if outcome is None:
         say(text("run.already_finished", folder=loaded.config.output_dir))
+        _talk_to(loaded.config)
         return
     for line in outcome.lines:
         say(line)
+
+
+def _talk_to(config: Config) -> None:
+    """The next step with the adapter of a finished run."""
+    if config.draws:
+        next_step("generate", "--adapter", config.output_dir, "--prompt", (*config.sample_prompts, "…")[0])
+    else:
+        next_step("chat", "--adapter", config.output_dir)
 
 
 @app.command("eval", help=text("cli.eval"))
@@ -67,7 +83,7 @@ def evaluate(
         for line in lines:
             say(line)
         if following:
-            next_command(following)
+            next_words(following)
         return
     from lora_scripts.assemble.text.compare import evaluation_lines
     from lora_scripts.assemble.text.corrections import correct_lines, report_lines
@@ -92,8 +108,8 @@ def sweep(
     trials: Annotated[int, typer.Option(min=1, help=text("cli.trials"))] = 12,
     output: Annotated[Path | None, typer.Option(help=text("cli.sweep_output"))] = None,
 ) -> None:
+    from lora_scripts.assemble.text.sweep import BEST, sweep_lines
     from lora_scripts.assemble.text.sweep import sweep as search
-    from lora_scripts.assemble.text.sweep import sweep_lines
     from lora_scripts.config import load_config
 
     result = search(
@@ -104,6 +120,7 @@ def sweep(
     )
     for line in sweep_lines(result):
         say(line)
+    next_step("train", result.folder / BEST)
     if result.interrupted:
         raise typer.Exit(1)
 
@@ -113,3 +130,4 @@ def schema() -> None:
     from lora_scripts.config.document import json_schema
 
     say(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+    next_words(text("cli.after_schema"))

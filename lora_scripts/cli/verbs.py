@@ -43,12 +43,12 @@ def say(words: str) -> None:
 
 def next_step(*words: object) -> None:
     """Print the command that comes next, as it can be run, to stderr."""
-    next_command(command(*words))
+    next_words(command(*words))
 
 
-def next_command(line: str) -> None:
-    """Print a whole command line as the next step."""
-    print(text("cli.next", command=line), file=sys.stderr, flush=True)
+def next_words(words: str) -> None:
+    """Print a next step that is a command line already, or no single command."""
+    print(text("cli.next", command=words), file=sys.stderr, flush=True)
 
 
 def write(piece: str) -> None:

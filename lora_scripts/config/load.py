@@ -99,11 +99,11 @@ def dump_config(config: Config) -> str:
     for section in SECTIONS:
         lines.append(f"\n# {section.title()}\n")
         for key in section.model_fields:
-            lines.append(f"{key}:\n" if values[key] is None else _line_of(key, values[key]))
+            lines.append(f"{key}:\n" if values[key] is None else line_of(key, values[key]))
     return "".join(lines)
 
 
-def _line_of(key: str, value: object) -> str:
+def line_of(key: str, value: object) -> str:
     """A key with its value as YAML; paths in a form that ``yaml_slips`` does not take for a slip."""
     if key in PATHS and not re.fullmatch(r"[\w./-]+", str(value)):
         plain = "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in str(value))

@@ -45,5 +45,5 @@ def plain(value: object) -> str:
     """A value as people write it in a config: ``1.5e-4``, ``0.1``, ``8``."""
     if isinstance(value, float) and 0 < value < 1e-2:
         digits, _, power = f"{value:.1e}".partition("e")
-        return f"{digits}e{int(power)}"
+        return f"{digits.removesuffix('.0')}e{int(power)}"
     return str(value)

@@ -42,7 +42,9 @@ def _as_called(words: str) -> str:
     """A text, still with its placeholders, with its commands as they can be run."""
     if NAME not in words:
         return words
-    return as_called(words.replace("{", "\0").replace("}", "\1")).replace("{", "{{").replace("}", "}}").translate(_BRACES)
+    return (
+        as_called(words.replace("{", "\0").replace("}", "\1")).replace("{", "{{").replace("}", "}}").translate(_BRACES)
+    )
 
 
 def text(key: str, **values: object) -> str:

@@ -128,6 +128,20 @@ TEXTS: dict[str, tuple[str, str]] = {
     "base_unpack": ("Make a Hugging Face folder of a GGUF file.", "把 GGUF 文件解包为 Hugging Face 文件夹。"),
     "gguf_file": ("the GGUF file", "GGUF 文件"),
     "new_folder": ("the folder to make", "要生成的文件夹"),
+    "after_export": ("{file} says how it is loaded and used", "加载和使用方法见 {file}"),
+    "after_schema": (
+        "lora-scripts init DIR writes a config for your files",
+        "lora-scripts init DIR 可为你的数据写出配置",
+    ),
+    "after_base": (
+        "put `base_model: {folder}` into your config, or run lora-scripts init DIR --base-model {folder}",
+        "在配置中写 `base_model: {folder}`，或运行 lora-scripts init DIR --base-model {folder}",
+    ),
+    "after_no_adapter": ("lora-scripts init DIR begins with your files", "用 lora-scripts init DIR 从你的数据开始"),
+    "after_pictures": (
+        "lora-scripts init DIR writes a config for pictures of your own",
+        "用 lora-scripts init DIR 可为你自己的图片写出配置",
+    ),
     "next": ("next: {command}", "下一步：{command}"),
     "what_to_do": ("fix: {words}", "办法：{words}"),
     "no_config": ("no config was given", "没有给出配置文件"),

@@ -52,8 +52,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "两者回答了同样的、训练中未出现过的问题。请逐题判断哪个回答更好；都不合适时请写出更好的回答。",
     ),
     "lead_markdown": (
-        "Put an x into one box of each question. Write a correction behind its colon, over as many lines as you like, or "
-        "edit the adapter's answer where it stands; leave the comment lines as they are. "
+        "Put an x into one box of each question. Write a correction behind its colon, over as many lines as you like, "
+        "or edit the adapter's answer where it stands; leave the comment lines as they are. "
         "`lora-scripts eval RUN --from-sheet FILE` reads this file.",
         "每题在一个方框内填 x。改正写在冒号之后，可写多行，也可直接修改适配器的回答；注释行请勿改动。"
         "`lora-scripts eval RUN --from-sheet FILE` 可读取本文件。",

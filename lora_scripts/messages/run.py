@@ -210,7 +210,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "try_it": ("try it: {command}", "试一试：{command}"),
     "report.data_report.html": ("what became of every record: {path}", "每条记录的去向：{path}"),
     "report.loss.png": ("losses over the steps: {path}", "损失曲线：{path}"),
-    "report.eval.html": ("answers before and after, to look over and correct: {path}", "训练前后的回答，可浏览并改正：{path}"),
+    "report.eval.html": (
+        "answers before and after, to look over and correct: {path}",
+        "训练前后的回答，可浏览并改正：{path}",
+    ),
     "report.eval.md": ("the same for a text editor: {path}", "同上，文本编辑器可改：{path}"),
     "correct": (
         "to correct answers: write better ones into {sheet}, then run: {command}",

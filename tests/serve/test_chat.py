@@ -100,7 +100,9 @@ def test_a_good_exchange_is_saved_as_a_training_record(partner: Partner) -> None
     records = [json.loads(line)["messages"] for line in saved_to(partner).read_text(encoding="utf-8").splitlines()]
     assert [[m["role"] for m in messages] for messages in records] == [["user", "assistant"]] * 2
     assert {messages[0]["content"] for messages in records} == {QUESTION}
-    assert records[0][1]["content"] == partner.reply([("user", QUESTION)]) and records[1][1]["content"] == "最长六个月。"
+    assert (
+        records[0][1]["content"] == partner.reply([("user", QUESTION)]) and records[1][1]["content"] == "最长六个月。"
+    )
     assert saved_to(partner) == SAVED_TO.with_name("a1.jsonl")
 
 

@@ -43,7 +43,7 @@ def _asked(run_dir: Path) -> bool:
 
 
 def train_on_command(run_dir: Path, data: Path) -> str:
-    """The command that trains the adapter in ``run_dir`` on the records in ``data``; empty where it is no run of ours."""
+    """The command that trains the adapter in ``run_dir`` on the records in ``data``; empty where no run of ours is."""
     return _train_command(run_dir, data, ["folds"], [f"resume_from_checkpoint={run_dir}"])
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.adapters.files import load_adapter
-from lora_scripts.assemble.text.compare import compare_answers, write_evaluation
 from lora_scripts.assemble.start import state_of_run
+from lora_scripts.assemble.text.compare import compare_answers, write_evaluation
 from lora_scripts.assemble.text.increment import increment, read_origin
 from lora_scripts.assemble.text.parts import gather, task_of
 from lora_scripts.config import Config, load_config

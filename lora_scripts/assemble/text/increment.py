@@ -238,6 +238,7 @@ class _Earlier:
 
 def _now_and_then(config: Config, inputs: Inputs, origin: Origin) -> _Earlier:
     now, known = inputs.rendered, _known(origin)
+    trained = origin.trained if origin.trained is not None else known[:0]
     sides = {TRAINING: (now.training, inputs.identities["training"]),
              VALIDATION: (now.validation, inputs.identities["validation"])}  # fmt: skip
     ours = np.concatenate([numbers for _, numbers in sides.values()])
@@ -265,7 +266,7 @@ def _now_and_then(config: Config, inputs: Inputs, origin: Origin) -> _Earlier:
             (VALIDATION, then.validation, numbers["validation"]),
         ):
             old = np.array([document.source in replaced for document in documents], bool) & ~np.isin(ids, ours)
-            superseded += int((old & np.isin(ids, origin.trained)).sum())
+            superseded += int((old & np.isin(ids, trained)).sum())
             more = _pick((documents, ids), np.isin(ids, known) & ~old)
             sides[side] = [*sides[side][0], *more[0]], np.concatenate([sides[side][1], more[1]])
         questions += then.questions
