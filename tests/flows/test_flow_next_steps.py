@@ -45,9 +45,7 @@ def parse(words: list[str]) -> None:
         verb.make_context(name, rest)
 
 
-def test_every_command_of_the_first_ten_minutes_names_the_next_one(
-    base: Path, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_every_command_of_the_start_names_the_next_one(base: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     write_rows(Path("my data/a.txt"), pairs())
     verbs = []
@@ -64,7 +62,7 @@ def test_every_command_of_the_first_ten_minutes_names_the_next_one(
         said = command(*words)
         assert said.code == 0, said.words
         assert "next: " in said.err.splitlines()[-1]
-        verbs.append([words[0], *(next_words[0] for next_words in printed(said) if words[0] != "schema")])
+        verbs.append([words[0], *([following[0] for following in printed(said)] if words[0] != "schema" else [])])
     assert verbs == [
         ["check", "init"], ["init", "train", "train"], ["preview", "train"], ["check", "preview"],
         ["train", "train"], ["desensitize", "check"], ["augment", "check"], ["schema"],
@@ -135,10 +133,8 @@ def test_a_sheet_that_somebody_wrote_into_outlives_the_next_eval(run_copy: Path)
     sheet = run_copy / "eval.md"
     run(["eval", str(run_copy)])
     assert not list(run_copy.glob("eval.edited-*.md")), "a sheet that nobody touched is replaced"
-    sheet.write_text(
-        sheet.read_text(encoding="utf-8").replace("> correction:", "> correction: 好", 1), encoding="utf-8"
-    )
-    edited = sheet.read_text(encoding="utf-8")
+    edited = sheet.read_text(encoding="utf-8").replace("> correction:", "> correction: 好", 1)
+    sheet.write_text(edited, encoding="utf-8")
     said = run(["eval", str(run_copy)])
     assert (run_copy / "eval.edited-1.md").read_text(encoding="utf-8") == edited
     assert "eval.edited-1.md" in said.err
