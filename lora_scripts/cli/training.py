@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lora_scripts.cli.verbs import Overrides, app, next_step, next_words, say, stderr_console, teller
-from lora_scripts.errors import UsageError
+from lora_scripts.errors import Interrupted, UsageError
 from lora_scripts.messages import text
 
 if TYPE_CHECKING:
@@ -44,13 +46,28 @@ def train(
         else:
             _talk_to(loaded.config)
         return
-    outcome = train_run(loaded, console, hashed, strict=strict)
+    try:
+        outcome = train_run(loaded, console, hashed, strict=strict)
+    except Interrupted as stopped:
+        if os.environ.get("WORLD_SIZE", "1") != "1":  # torchrun started it, and all ranks end together
+            raise
+        print(stopped, file=sys.stderr)
+        next_step("train", path, *_to_go_on(given, loaded.config))
+        raise typer.Exit(stopped.exit_code) from None
     if outcome is None:
         say(text("run.already_finished", folder=loaded.config.output_dir))
         _talk_to(loaded.config)
         return
     for line in outcome.lines:
         say(line)
+
+
+def _to_go_on(words: list[str], config: Config) -> list[str]:
+    """The overrides of a run that was stopped, for the command that goes on with it."""
+    if config.resume_from_checkpoint:
+        return words
+    kept = [word for word in words if word.partition("=")[0] not in ("overwrite", "resume_from_checkpoint")]
+    return [*kept, *(["overwrite=false"] if config.overwrite else []), "resume_from_checkpoint=auto"]
 
 
 def _talk_to(config: Config) -> None:

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 from calling import Said, command, pairs, write_config, write_rows
 
+from lora_scripts.assemble import run as run_room
 from lora_scripts.assemble.serving.talk import converse, open_chat
 from lora_scripts.cli import app
 from lora_scripts.data.reading.formats import read_records
@@ -80,6 +81,24 @@ def test_train_and_eval_say_where_the_reports_lie_and_print_commands_that_run(
         assert {words[0] for words in printed(said)} == {"eval", "chat"}
     (talk,) = [words for words in printed(again) if words[0] == "chat"]
     assert command(*talk, "--prompt", "问", "--max-new-tokens", "2").code == 0
+
+
+@pytest.mark.parametrize("overrides", [[], ["max_steps=2", "overwrite=true"]])
+def test_a_stopped_run_prints_the_command_that_goes_on_with_it(
+    overrides: list[str], config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    file = config(max_steps=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_room, "finish", stop)
+        said = command("train", file, *overrides)
+    assert said.code == 1 and "stopped" in said.err
+    (go_on,) = printed(said)
+    assert go_on[-1] == "resume_from_checkpoint=auto" and "overwrite=true" not in go_on
+    assert run(go_on).code == 0
+    assert "already" in run(go_on).out
 
 
 def run(words: list[str]) -> Said:

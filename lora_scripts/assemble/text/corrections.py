@@ -22,7 +22,12 @@ _NUMBERED = re.compile(r"(.+?)-(\d{1,3})")
 
 def report_lines(run_dir: Path) -> list[str]:
     """Where the reports of a run lie: those of them that are there."""
-    return [text(f"run.report.{name}", path=run_dir / name) for name in REPORTS if (run_dir / name).is_file()]
+    there = [name for name in REPORTS if (run_dir / name).is_file()]
+    return [
+        text(f"run.report.{name}", path=run_dir / name)
+        for name in there
+        if name not in (PAGE, SHEET) or _asked(run_dir)
+    ]
 
 
 def correct_lines(run_dir: Path) -> list[str]:
