@@ -41,7 +41,7 @@ class Dialogue:
         self.say(text("init.taken", answer=default + 1))
         return default
 
-    def words(self, question: str, *, default: str = "") -> str:
+    def free_text(self, question: str, *, default: str = "") -> str:
         """What the user writes; Enter takes the default."""
         self.say("")
         self.say(question)

@@ -56,7 +56,7 @@ _STEP = 256  # max_seq_length is a multiple of it
 
 
 @dataclass(slots=True)
-class Draft:
+class ConfigText:
     """The lines of a config to be: keys with their values, each with a comment."""
 
     lines: list[str] = field(default_factory=list)
@@ -92,17 +92,17 @@ def write_starter_config(
     if target.exists() and not overwrite:
         raise UsageError("init.exists", where=target)
     if is_picture_folder(folder):
-        draft = _for_pictures(folder, dialogue, base_model)
+        config_text = _for_pictures(folder, dialogue, base_model)
     else:
-        draft = _for_texts(folder, dialogue, base_model)
+        config_text = _for_texts(folder, dialogue, base_model)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, draft.content)
+    write_whole(target, config_text.content)
     load_config(target)
     dialogue.say("")
     dialogue.say(text("init.written", path=target))
 
 
-def _for_texts(folder: Path, dialogue: Dialogue, base_model: str | None) -> Draft:
+def _for_texts(folder: Path, dialogue: Dialogue, base_model: str | None) -> ConfigText:
     reading, settings, preference = _read(folder, dialogue)
     records = reading.records
     for label, value in summary(reading.ledger):
@@ -118,31 +118,31 @@ def _for_texts(folder: Path, dialogue: Dialogue, base_model: str | None) -> Draf
     names = dialogue.choose(text("init.names"), [text("init.no"), text("init.yes_word")]) == 1
     parameters = parameters_in(Path(base).expanduser())
     chinese = _mostly_chinese(records)
-    draft = Draft([f"# {line}" for line in text("init.header", folder=folder).splitlines()])
-    draft.put({"train_data_dir": str(folder)}, text("init.data", count=len(records)))
+    config_text = ConfigText([f"# {line}" for line in text("init.header", folder=folder).splitlines()])
+    config_text.put({"train_data_dir": str(folder)}, text("init.data", count=len(records)))
     if settings:
-        draft.put(settings, text("init.reading"))
+        config_text.put(settings, text("init.reading"))
     if preference:
-        draft.put({"task_type": "preference"}, text("init.preference"))
+        config_text.put({"task_type": "preference"}, text("init.preference"))
     if names:
-        draft.put({"desensitize_types": [*DEFAULT_TYPES, "name", "address"]}, text("init.names_too"))
+        config_text.put({"desensitize_types": [*DEFAULT_TYPES, "name", "address"]}, text("init.names_too"))
     size = f"{parameters / 1e6:,.0f}" if parameters else "?"
-    draft.put({"base_model": base}, text("init.base", millions=size))
-    draft.put({"output_dir": str(_output_for(folder))}, text("init.output_comment"))
+    config_text.put({"base_model": base}, text("init.base", millions=size))
+    config_text.put({"output_dir": str(_output_for(folder))}, text("init.output_comment"))
     system_prompt = SERVICE_PROMPTS["zh" if chinese else "en"] if purpose == SERVICE else ""
     if system_prompt:
-        draft.put({"system_prompt": system_prompt}, text("init.system_prompt"))
-    _put_answer_rules(draft, records, purpose)
+        config_text.put({"system_prompt": system_prompt}, text("init.system_prompt"))
+    _put_answer_rules(config_text, records, purpose)
     advised = advice(len(records), parameters)
-    draft.put({key: advised[key] for key in ("lora_rank", "lora_alpha", "lora_dropout", "target_modules")},
+    config_text.put({key: advised[key] for key in ("lora_rank", "lora_alpha", "lora_dropout", "target_modules")},
               text("init.adapter"))  # fmt: skip
-    draft.put({"learning_rate": advised["learning_rate"]}, text("init.rate"))
-    draft.put({"batch_size": 4, "epochs": advised["epochs"]}, text("init.epochs", count=advised["epochs"]))
+    config_text.put({"learning_rate": advised["learning_rate"]}, text("init.rate"))
+    config_text.put({"batch_size": 4, "epochs": advised["epochs"]}, text("init.epochs", count=advised["epochs"]))
     patience = {key: advised[key] for key in ("early_stopping_patience",) if key in advised}
     share = f"{advised['eval_ratio']:.0%}"
-    draft.put({"eval_ratio": advised["eval_ratio"], **patience}, text("init.validation", share=share))
-    _put_length(draft, masked, base, system_prompt, preference, dialogue)
-    return draft
+    config_text.put({"eval_ratio": advised["eval_ratio"], **patience}, text("init.validation", share=share))
+    _put_length(config_text, masked, base, system_prompt, preference, dialogue)
+    return config_text
 
 
 def _read(folder: Path, dialogue: Dialogue) -> tuple[Reading, dict[str, Any], bool]:
@@ -243,22 +243,22 @@ def _choose_purpose(dialogue: Dialogue, records: Sequence[Record]) -> int:
     return chosen if isinstance(chosen, int) else default
 
 
-def _put_answer_rules(draft: Draft, records: Sequence[Record], purpose: int) -> None:
+def _put_answer_rules(config_text: ConfigText, records: Sequence[Record], purpose: int) -> None:
     """The form that the answers have already, as a rule that is measured before and after."""
     answers = [record.answer for record in records]
     citing = sum(re.match(_CITATION, answer) is not None for answer in answers)
     if purpose == CITATIONS and citing >= _KEEP_IT * len(answers):
-        draft.put(
+        config_text.put(
             {"answer_rules": {"opening": _CITATION}}, text("init.rule_citation", share=f"{citing / len(answers):.0%}")
         )
     elif opening := shared_opening(answers):
         kept = sum(answer.startswith(opening) for answer in answers)
         rule = {"opening": re.escape(opening)}
-        draft.put(
+        config_text.put(
             {"answer_rules": rule}, text("init.rule_opening", share=f"{kept / len(answers):.0%}", opening=opening)
         )
     else:
-        draft.comment(text("init.no_rule_citation" if purpose == CITATIONS else "init.no_rule"))
+        config_text.comment(text("init.no_rule_citation" if purpose == CITATIONS else "init.no_rule"))
 
 
 def shared_opening(answers: Sequence[str]) -> str:
@@ -278,7 +278,12 @@ def _mostly_chinese(records: Sequence[Record]) -> bool:
 
 
 def _put_length(
-    draft: Draft, records: Sequence[Record], base: str, system_prompt: str, preference: bool, dialogue: Dialogue
+    config_text: ConfigText,
+    records: Sequence[Record],
+    base: str,
+    system_prompt: str,
+    preference: bool,
+    dialogue: Dialogue,
 ) -> None:
     """``max_seq_length`` for the longest record, and what happens to those that the base cannot hold."""
     tokenizer = load_tokenizer(base)
@@ -293,11 +298,11 @@ def _put_length(
         raise DataError("run.nothing_left", where=base, limit=most)
     longest = max(lengths)
     length = max(512, min(most, -(-longest // _STEP) * _STEP)) if most >= 512 else most
-    draft.put({"max_seq_length": length}, text("init.length", longest=longest))
+    config_text.put({"max_seq_length": length}, text("init.length", longest=longest))
     if account.too_long:
         words = text("init.too_long", count=len(account.too_long), most=most)
         dialogue.say(words)
-        draft.put({"too_long": "drop"}, words)
+        config_text.put({"too_long": "drop"}, words)
 
 
 def _positions(base: Path) -> int:
@@ -320,7 +325,7 @@ def _output_for(folder: Path) -> Path:
     return following_folder(target) if target.exists() else target
 
 
-def _for_pictures(folder: Path, dialogue: Dialogue, base_model: str | None) -> Draft:
+def _for_pictures(folder: Path, dialogue: Dialogue, base_model: str | None) -> ConfigText:
     ledger = check_pictures(folder)
     for label, value in summary(ledger):
         dialogue.say(f"{label}: {value}")
@@ -331,15 +336,17 @@ def _for_pictures(folder: Path, dialogue: Dialogue, base_model: str | None) -> D
         chosen = dialogue.choose(text("init.which_base"), [str(path) for path in there], written=True)
         base_model = str(there[chosen]) if isinstance(chosen, int) else chosen
     check_picture_base(base_model)
-    trigger = dialogue.words(text("init.trigger"))
+    trigger = dialogue.free_text(text("init.trigger"))
     tiny = Path(base_model).name == "tiny-sd"
-    draft = Draft([f"# {line}" for line in text("init.header", folder=folder).splitlines()])
-    draft.put(
+    config_text = ConfigText([f"# {line}" for line in text("init.header", folder=folder).splitlines()])
+    config_text.put(
         {"task_type": "image-generation", "train_data_dir": str(folder)}, text("init.pictures", count=ledger.kept)
     )
-    draft.put({"base_model": base_model, "output_dir": str(_output_for(folder))}, text("init.output_comment"))
+    config_text.put({"base_model": base_model, "output_dir": str(_output_for(folder))}, text("init.output_comment"))
     if trigger:
-        draft.put({"trigger_word": trigger}, text("init.trigger_word"))
-    draft.put({"lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0}, text("init.adapter"))
-    draft.put({"learning_rate": 5e-4 if tiny else 1e-4, "batch_size": 4, "max_steps": 600}, text("init.picture_rate"))
-    return draft
+        config_text.put({"trigger_word": trigger}, text("init.trigger_word"))
+    config_text.put({"lora_rank": 16, "lora_alpha": 32, "lora_dropout": 0}, text("init.adapter"))
+    config_text.put(
+        {"learning_rate": 5e-4 if tiny else 1e-4, "batch_size": 4, "max_steps": 600}, text("init.picture_rate")
+    )
+    return config_text

