@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import Overrides, app, say, teller
+from lora_scripts.cli.verbs import Overrides, app, next_step, say, teller
 from lora_scripts.messages import text
 
 
@@ -32,6 +32,8 @@ def check(
     for line in sample_lines(ledger):
         say(line)
     say(text("cli.report_in", folder=report_dir))
+    first = paths[0]
+    next_step(*(("preview", first) if first.suffix.lower() in (".yaml", ".yml") else ("init", first)))
 
 
 @app.command(help=text("cli.preview"))
@@ -54,6 +56,7 @@ def preview(
         for words, is_learned in pieces:
             shown.append(words, style="bold green" if is_learned else "dim")
         console.print(shown, soft_wrap=True)
+    next_step("train", config, *(overrides or []), "--dry-run")
 
 
 @app.command(help=text("cli.desensitize"))
@@ -76,6 +79,7 @@ def desensitize(
     say(text("cli.desensitized_in", path=target))
     if list_path is not None:
         say(text("cli.desensitize_listed", path=list_path))
+    next_step("check", target)
 
 
 @app.command(help=text("cli.augment"))
@@ -103,3 +107,4 @@ def augment(
     for line in lines:
         say(line)
     say(text("cli.augmented_in", path=target))
+    next_step("check", target)

@@ -252,6 +252,18 @@ def test_small_sets_get_lines_for_the_config(count: int, kind: str | None) -> No
         assert advice_lines(count) in told[kind].fix
 
 
+def test_advice_for_a_known_base_suits_its_size() -> None:
+    finder = Finder()
+    finder.base_parameters = 6_400_000
+    ledger = Ledger()
+    for record in house(60):
+        finder.add(record)
+    finder.tell(ledger)
+    fix = next(f.fix for f in ledger.findings if f.kind == "too_few")
+    assert "6 million parameters" in fix and "learning_rate: 1.5e-3" in fix and "7B" not in fix
+    assert advice(60, 7_000_000_000) == advice(60)
+
+
 def test_synthetic_records_do_not_make_a_set_large() -> None:
     rows = house(100)
     made = [pair("请问" + r.question, r.answer, "s" + r.source, True) for r in rows for _ in range(20)]

@@ -31,6 +31,7 @@ from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
+from lora_scripts.models.base_size import parameters_in
 from lora_scripts.models.head import frozen_head
 from lora_scripts.models.last_layer import last_layer
 from lora_scripts.models.quantize import check_quantization
@@ -148,7 +149,9 @@ def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True
     if not bare:
         check_base(config.base_model)
     read_rules(config.house_rules)  # what is wrong with them is told before training
-    rows = rows_of(survey_for(config))
+    survey = survey_for(config)
+    survey.finder.base_parameters = parameters_in(base)
+    rows = rows_of(survey)
     tokenizer = load_tokenizer(base)
     rendered = render_rows(rows, tokenizer, config)
     device, notes = resolve_device(config.device)
