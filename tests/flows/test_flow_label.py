@@ -152,7 +152,7 @@ def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path)
 @pytest.fixture(scope="module")
 def captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that says the colour and the ground of a shape."""
-    return tiny_captioner.save(tiny_captioner.teach(tiny_captioner.untaught()), tmp_path_factory.mktemp("c") / "blip")
+    return tiny_captioner.save(tiny_captioner.taught(), tmp_path_factory.mktemp("c") / "blip")
 
 
 def test_a_captioners_sentence_stands_between_the_prefix_and_the_tags(folder: Path, captioner: Path) -> None:
