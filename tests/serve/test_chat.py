@@ -134,6 +134,7 @@ from lora_scripts.cli import main
 from lora_scripts.serve.engine import simple
 
 choose, sent = simple.write, []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background processes deaf to it
 
 def write(logits, writers):
     logits[:, list(writers[0].generation.stop_ids)] = -float("inf")  # the answer does not end by itself
