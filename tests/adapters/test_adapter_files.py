@@ -40,9 +40,7 @@ def _logits(model: torch.nn.Module) -> torch.Tensor:
 def _adapter(llama: Path, folder: Path, seed: int = 0, rank: int = 4) -> torch.Tensor:
     """Write an adapter with random B and return its logits."""
     base = _base(llama)
-    model = inject(
-        base, targets=find_targets(base, None), rank=rank, alpha=8, dropout=0.1, base=str(llama), seed=seed
-    )
+    model = inject(base, targets=find_targets(base, None), rank=rank, alpha=8, dropout=0.1, base=str(llama), seed=seed)
     torch.manual_seed(seed + 100)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -90,9 +88,7 @@ def test_the_same_adapter_makes_the_same_bytes(llama: Path, tmp_path: Path) -> N
     assert json.loads((tmp_path / "a" / CONFIG_FILE).read_text())["base_model_name_or_path"] == str(llama)
 
 
-def test_an_adapter_with_a_value_that_is_not_finite_is_neither_written_nor_loaded(
-    llama: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_with_a_value_that_is_not_finite_is_neither_written_nor_loaded(llama: Path, tmp_path: Path) -> None:
     _adapter(llama, tmp_path)
     tensors = load_file(tmp_path / WEIGHTS_FILE)
     name = next(iter(tensors))

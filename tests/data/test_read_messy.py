@@ -38,7 +38,9 @@ PLAIN = [
 SHEETS = ["28_workbook.xlsx"]
 OF_REAL = [*PLAIN, *SHEETS] if REAL.is_dir() else []
 OF_OURS = [path.name.removesuffix(".truth.jsonl") for path in sorted(OURS.glob("*.truth.jsonl"))]
-TRUE = [OURS / name for name in OF_OURS if name not in ("dirty_rows.txt", "no_colon.txt")] + [REAL / name for name in OF_REAL]
+TRUE = [OURS / name for name in OF_OURS if name not in ("dirty_rows.txt", "no_colon.txt")] + [
+    REAL / name for name in OF_REAL
+]
 REFUSED_OURS = {
     "no_colon.txt": r"roles: \{user: \[用户\], assistant: \[客服\]\}",
     "two_encodings.txt": r"two_encodings.txt:37: two encodings .* byte 4808",

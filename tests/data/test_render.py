@@ -208,7 +208,20 @@ def talks() -> st.SearchStrategy[list[Message]]:
 def test_a_chatml_document_has_these_very_ids_and_learns_words_and_end(name: str, tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers[name]
     document = render([system("S"), user("Hi"), assistant("Yes")], tokenizer)
-    opened = ["<|im_start|>", "system", "Ċ", "S", "<|im_end|>", "Ċ", "<|im_start|>", "user", "Ċ", "Hi", "<|im_end|>", "Ċ"]
+    opened = [
+        "<|im_start|>",
+        "system",
+        "Ċ",
+        "S",
+        "<|im_end|>",
+        "Ċ",
+        "<|im_start|>",
+        "user",
+        "Ċ",
+        "Hi",
+        "<|im_end|>",
+        "Ċ",
+    ]
     asked = ["<|im_start|>", "assistant", "Ċ", "<think>", "ĊĊ", "</think>", "ĊĊ"]
     expected = [*opened, *asked, "Yes", "<|im_end|>", "Ċ"]
     assert document.input_ids == [tokenizer.get_vocab()[piece] for piece in expected]
@@ -280,7 +293,10 @@ def test_stock_transformers_renders_the_same_from_the_saved_template(name: str, 
         assert render(talk, tokenizer).input_ids == theirs["input_ids"]
 
 
-@pytest.mark.parametrize("name", names("chatml", "llama2", "llama3", "gemma", "tiny-zh", "minimind", "sentencepiece_llama2", "stories_llama2"))
+@pytest.mark.parametrize(
+    "name",
+    names("chatml", "llama2", "llama3", "gemma", "tiny-zh", "minimind", "sentencepiece_llama2", "stories_llama2"),
+)
 def test_a_steady_template_is_kept_and_rendered_as_it_stands(name: str, tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers[name]
     talk = [user("hello 请问？"), assistant("there."), user("hello"), assistant("Yes.")]

@@ -94,7 +94,9 @@ def dirty(pairs: list[Pair]) -> tuple[str, list[Pair], dict[str, int]]:
         "exact_duplicate": [transcript([pair]) for pair in good[:4]],
         "near_duplicate": [transcript([(q, a.replace("，", ", ") + " ")]) for q, a in good[4:7]],
         "empty_answer": [f"用户：{q}\n律师：\n\n" for q, _ in more[:3]],
-        "placeholder_answer": [f"用户：{q}\n律师：{word}\n\n" for (q, _), word in zip(more[3:6], ("略", "N/A", "待补充"))],
+        "placeholder_answer": [
+            f"用户：{q}\n律师：{word}\n\n" for (q, _), word in zip(more[3:6], ("略", "N/A", "待补充"))
+        ],
         "orphan_question": [f"用户：{q}\n\n" for q, _ in more[6:8]],
         "orphan_answer": [f"律师：{a}\n\n" for _, a in more[8:10]],
         "empty_question": [f"用户：\n律师：{a}\n\n" for _, a in more[10:12]],
@@ -153,7 +155,9 @@ def ragged(pairs: list[Pair]) -> str:
 
 def departments(pairs: list[Pair]) -> str:
     """A short title beside each question, and three rows twice."""
-    rows = [[("内科", "外科", "人事")[n % 3], question[:6], question, answer] for n, (question, answer) in enumerate(pairs)]
+    rows = [
+        [("内科", "外科", "人事")[n % 3], question[:6], question, answer] for n, (question, answer) in enumerate(pairs)
+    ]
     return table([["department", "title", "ask", "answer"], *rows, *rows[:3]])
 
 
@@ -224,7 +228,12 @@ def files(pairs: list[Pair]) -> dict[str, tuple[bytes, list[Pair] | None]]:
     add("tabs.tsv", 24, lambda p: table([["问题", "答案"], *p], "\t"))
     add("ragged.csv", 24, ragged)
     add("alpaca.json", 24, lambda p: json.dumps([alpaca(x) for x in p], ensure_ascii=False, indent=1))
-    add("broken.jsonl", 24, lambda p: lines(map(alpaca, p)).replace("}\n", "}\n\n", 3) + '{"instruction": "半', "utf-8-sig")
+    add(
+        "broken.jsonl",
+        24,
+        lambda p: lines(map(alpaca, p)).replace("}\n", "}\n\n", 3) + '{"instruction": "半',
+        "utf-8-sig",
+    )
     add("nested.json", 24, lambda p: json.dumps([[alpaca(x)] for x in p], ensure_ascii=False))
     add("messages_system.jsonl", 24, lambda p: lines({"messages": [
         {"role": "system", "content": "你在服务台值班。"}, {"role": "user", "content": q},
@@ -245,7 +254,13 @@ def files(pairs: list[Pair]) -> dict[str, tuple[bytes, list[Pair] | None]]:
     taken = [(q + MARKS[n % 7], a + MARKS[(n + 3) % 6]) for n, (q, a) in enumerate(take(14))]
     made["special_tokens.jsonl"] = (lines(map(alpaca, taken)).encode(), taken)
     long = "".join(f"第{n}步：{a}" for n, (_, a) in enumerate(pairs[:60], 1))
-    taken = [("整套流程怎么走？", long), ("能退吗？", "能"), ("几点关门？", "九点"), ("？" * 3 + "在吗", "在"), *take(4)]
+    taken = [
+        ("整套流程怎么走？", long),
+        ("能退吗？", "能"),
+        ("几点关门？", "九点"),
+        ("？" * 3 + "在吗", "在"),
+        *take(4),
+    ]
     made["lengths.jsonl"] = (lines(map(alpaca, taken)).encode(), taken)
     made["empty.txt"] = (b"", None)
     made["no_pairs.txt"] = ("周一例会纪要\n讨论了搬家的日期，没有定下来。\n".encode(), None)

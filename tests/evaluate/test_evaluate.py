@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from greedy import sure_tokens
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -36,8 +37,8 @@ def test_batched_answers_equal_answers_one_by_one(llama: Path) -> None:
     assert model.config._attn_implementation == FLAT
     model.set_attn_implementation("sdpa")
     for prompt, got in zip(prompts, together, strict=True):
-        ids = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False, eos_token_id=2, pad_token_id=0)
-        assert got == tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).strip()
+        alone = sure_tokens(model, prompt, 20, eos_token_id=2, pad_token_id=0)
+        assert got == tokenizer.decode(alone, skip_special_tokens=True).strip()
     assert len(set(together)) == 4
 
 
@@ -45,8 +46,7 @@ def test_an_answer_ends_at_a_stop_id(llama: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(llama)
     prompt = tokenizer("The ferry leaves at nine")["input_ids"]
-    whole = model.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=2, pad_token_id=0)
-    tokens = whole[0, len(prompt) :].tolist()
+    tokens = sure_tokens(model, prompt, 12, eos_token_id=2, pad_token_id=0)
     stop = next(token for n, token in enumerate(tokens) if n >= 4 and token not in tokens[:n])
     before = tokens[: tokens.index(stop)]
     [short] = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2, stop], max_new_tokens=12)
