@@ -1,8 +1,8 @@
 """A BLIP of 64 thousand weights that names the colour and the ground of a shape.
 
 Its trained weights are stored beside this file: training amplifies the last bits in which processors differ until
-another model comes out. ``python tests/tiny_captioner.py`` trains and stores them anew. On 300 flat scenes that training did
-not see, the logit of each right token is more than 4 above the next one's.
+another model comes out. ``python tests/tiny_captioner.py`` trains and stores them anew. On 300 flat scenes that it did
+not see in training, the logit of each right token is more than 4 above the next one's.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def test_a_fresh_adapter_is_the_identity_and_stock_peft_loads_the_trained_one(
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_is_what_its_paper_says(method: str, llama: Path, tmp_path: Path) -> None:
     ours = saved("llama", llama, method, tmp_path)
-    assert torch.allclose(merged_logits(base_of("llama", llama), tmp_path), ours, atol=1e-4)
+    assert torch.allclose(merged_logits(base_of("llama", llama), tmp_path), ours, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)

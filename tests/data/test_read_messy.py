@@ -1,4 +1,4 @@
-"""The reader's acceptance set: messy files with their truth, ours (``write_messy.py``) and, where there are, real ones."""
+"""The reader's acceptance set: messy files with their truth, ours (``write_messy.py``) and, if there, real ones."""
 
 import json
 import re

@@ -55,7 +55,7 @@ NO_END = (
     "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
 )
-# A model that thinks: the prompt without thinking has an empty block, which only the last answer of a conversation keeps.
+# A model that thinks: a prompt without thinking has an empty block, which only the last answer of a talk keeps.
 THINKING = (
     "{% set ns = namespace(asked=-1) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.asked = loop.index0 %}"
     "{% endif %}{% endfor %}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"

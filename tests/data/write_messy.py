@@ -95,7 +95,7 @@ def dirty(pairs: list[Pair]) -> tuple[str, list[Pair], dict[str, int]]:
         "near_duplicate": [transcript([(q, a.replace("，", ", ") + " ")]) for q, a in good[4:7]],
         "empty_answer": [f"用户：{q}\n律师：\n\n" for q, _ in more[:3]],
         "placeholder_answer": [
-            f"用户：{q}\n律师：{word}\n\n" for (q, _), word in zip(more[3:6], ("略", "N/A", "待补充"))
+            f"用户：{q}\n律师：{word}\n\n" for (q, _), word in zip(more[3:6], ("略", "N/A", "待补充"), strict=True)
         ],
         "orphan_question": [f"用户：{q}\n\n" for q, _ in more[6:8]],
         "orphan_answer": [f"律师：{a}\n\n" for _, a in more[8:10]],
