@@ -76,7 +76,7 @@ def test_a_stack_is_the_weighted_sum_of_its_adapters(llama: Path, tmp_path: Path
         for key in (k for k in tensors if "lora_A" in k):
             module = merged.get_submodule(key.removeprefix("base_model.model.").removesuffix(".lora_A.weight"))
             module.weight.data += scale * tensors[key.replace("lora_A", "lora_B")] @ tensors[key]
-    assert torch.allclose(_logits(stacked), _logits(merged), atol=1e-4)
+    assert torch.allclose(_logits(stacked), _logits(merged), atol=1e-3)
 
 
 def test_the_same_adapter_makes_the_same_bytes(llama: Path, tmp_path: Path) -> None:

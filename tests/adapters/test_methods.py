@@ -92,7 +92,7 @@ def test_a_fresh_adapter_is_the_identity_and_stock_peft_loads_the_trained_one(
 ) -> None:
     bare = logits(base_of(kind, llama))
     fresh = put_in(base_of(kind, llama), method)
-    assert torch.allclose(logits(fresh.eval()), bare, atol=1e-5)
+    assert torch.allclose(logits(fresh.eval()), bare, atol=1e-4)
     assert all(("ia3" if method == "ia3" else "lora") in name for name in adapter_tensors(fresh))
     ours = saved(kind, llama, method, tmp_path)
     assert (ours - bare).abs().max() > 0.005
@@ -218,7 +218,7 @@ def test_a_weighed_ia3_goes_that_part_of_the_way(llama: Path, tmp_path: Path) ->
     (tmp_path / "part").mkdir()
     tensors = {k: 0.7 * torch.ones_like(v) + 0.3 * v for k, v in load_file(tmp_path / WEIGHTS_FILE).items()}
     write_adapter(tmp_path / "part", tensors, (tmp_path / CONFIG_FILE).read_text())
-    assert torch.allclose(weighed, merged_logits(base_of("llama", llama), tmp_path / "part"), atol=1e-4)
+    assert torch.allclose(weighed, merged_logits(base_of("llama", llama), tmp_path / "part"), atol=1e-3)
 
 
 def test_a_stack_of_ia3_multiplies_by_each(llama: Path, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_stack_of_ia3_multiplies_by_each(llama: Path, tmp_path: Path) -> None:
     stacked = load_adapter(load_adapter(base_of("llama", llama), tmp_path / "0"), tmp_path / "1")
     base = base_of("llama", llama)
     merged_logits(base, tmp_path / "0")
-    assert torch.allclose(logits(stacked), merged_logits(base, tmp_path / "1"), atol=1e-4)
+    assert torch.allclose(logits(stacked), merged_logits(base, tmp_path / "1"), atol=1e-3)
 
 
 def test_lora_on_top_of_dora_is_the_sum_and_dora_on_top_is_refused(llama: Path, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_lora_on_top_of_dora_is_the_sum_and_dora_on_top_is_refused(llama: Path, 
     stacked = load_adapter(load_adapter(base_of("llama", llama), tmp_path / "dora"), tmp_path / "lora")
     base = base_of("llama", llama)
     merged_logits(base, tmp_path / "dora")
-    assert torch.allclose(logits(stacked), merged_logits(base, tmp_path / "lora"), atol=1e-4)
+    assert torch.allclose(logits(stacked), merged_logits(base, tmp_path / "lora"), atol=1e-3)
     for first in ("dora", "lora"):
         with pytest.raises(ModelError, match="only be the first"):
             load_adapter(load_adapter(base_of("llama", llama), tmp_path / first), tmp_path / "dora")
