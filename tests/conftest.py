@@ -16,6 +16,13 @@ def _english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORA_SCRIPTS_LANG", "en")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_modules() -> None:
+    """Code that frees memory looks for garbage; hundreds of thousands of objects of imported modules are none."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     """The checkout."""
