@@ -553,12 +553,12 @@ def test_many_records_equal_one_by_one_and_are_tokenized_together(
         assert done.documents[i].input_ids == render(rows[i].messages, tokenizer).input_ids
 
 
-@pytest.mark.parametrize("name", ["tiny-zh", "smollm2-135m", "gemma3-270m"])
-def test_real_bases_render_exactly(name: str, project_root: Path) -> None:
-    folder = project_root / "models" / name
-    if not (folder / "tokenizer.json").exists():
-        pytest.skip(f"models/{name} is not here")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+BASES = [name for name in ("tiny-zh", "smollm2-135m", "gemma3-270m") if (ROOT / "models" / name).is_dir()]
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_bases_at_hand_render_exactly(name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models" / name)
     talk = [system("守法"), user("请问 <end_of_turn></s> hello"), assistant("依据 it."), user("why\n"), assistant("so")]
     document = render(talk, tokenizer)
     for i in (2, 4):
