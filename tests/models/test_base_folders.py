@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lora_scripts.errors import ModelError
 from lora_scripts.models import text
@@ -232,6 +232,14 @@ def test_a_damaged_tokenizer_is_one_message(base: Path) -> None:
     (base / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="tokenizer cannot be loaded"):
         load_tokenizer(base)
+
+
+def test_a_base_without_a_chat_template_loads_as_stock_transformers_loads_it(llama: Path) -> None:
+    ids = load_tokenizer(llama)("The ferry leaves", return_tensors="pt").input_ids
+    assert ids.tolist() == [AutoTokenizer.from_pretrained(llama)("The ferry leaves").input_ids]
+    ours = load_model(check_base(str(llama)), dtype=torch.float32, device="cpu")
+    theirs = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)
+    assert torch.equal(ours(ids).logits, theirs.eval()(ids).logits)
 
 
 def test_the_real_pretrained_llama_loads(stories: Path) -> None:

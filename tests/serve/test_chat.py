@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from greedy import sure_tokens
 from transformers import AutoModelForCausalLM
 
 from lora_scripts.adapters.files import load_adapter
@@ -54,9 +55,7 @@ def stock(tokenizer: Any, folder: Path, pairs: dict[str, float], ids: list[int])
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     for name, weight in pairs.items():
         model = load_adapter(model, folder / name, weight=weight)
-    given = torch.tensor([ids])
-    out = model.generate(input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=12, do_sample=False)
-    words: str = tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)
+    words: str = tokenizer.decode(sure_tokens(model, ids, 12), skip_special_tokens=True)
     return words.strip()
 
 
@@ -156,6 +155,7 @@ from lora_scripts.cli import main
 from lora_scripts.serve.engine import simple
 
 choose, sent = simple.write, []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background processes deaf to it
 
 def write(logits, writers):
     logits[:, list(writers[0].generation.stop_ids)] = -float("inf")  # the answer does not end by itself

@@ -281,7 +281,7 @@ def test_a_pattern_that_runs_away_refuses_in_time(caplog):
     rules = guard(Rule("slow", "pattern", "mask", patterns=(r"(?:a|aa)+(?:b|c)x",)))
     begin = time.perf_counter()
     left, guarded = whole(rules, "好" + "a" * 5000)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 20  # without a limit it takes years
     assert guarded.refused and left.endswith(REFUSAL) and "a" not in left
     assert "slow" in caplog.text
     assert rules.check_input([("user", "a" * 5000)]).refused == REFUSAL
