@@ -29,7 +29,7 @@ from lora_scripts.messages import text as say
 
 Roles = Mapping[str, str | Sequence[str]] | None
 
-_SAMPLED_LINES = 20_000  # from which roles are judged
+_SAMPLED_LINES = 4_000  # from which roles are judged
 _FEWEST = 3
 
 
@@ -60,13 +60,14 @@ def read_transcript(
     text, touched = scrub(text)
     lines = text.split("\n")
     remarks: Remarks = []
+    given = given_roles(roles)
+    seen = without_options(find_marks(lines), given)
     if layout is None:
-        layout = layout_of(lines, where, roles)
+        layout = layout_of(lines, where, roles, seen)
         if layout is None:
             return None
         remarks += layout.remarks
-    given = given_roles(roles)
-    parsed = _read(lines, layout, given, LineRoles(lines, first))
+    parsed = _read(lines, seen, layout, given, LineRoles(lines, first))
     if parsed is None:
         return None
     if touched:
@@ -75,14 +76,14 @@ def read_transcript(
     return parsed
 
 
-def layout_of(lines: Sequence[str], where: str, roles: Roles) -> Layout | None:
+def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mark] | None = None) -> Layout | None:
     """The speakers of a text and their roles, by the evidence of its first lines; None where there are none.
 
     Raises:
         AmbiguousDataError: As for ``read_transcript``.
     """
     given = given_roles(roles)
-    marks = without_options(find_marks(lines), given)
+    marks = without_options(find_marks(lines), given) if seen is None else seen
     candidates = speaker_candidates(marks, lines, given)
     if not candidates:
         return None
@@ -95,7 +96,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles) -> Layout | None:
             remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
         return Layout(names, header_shapes(lines, marks, names), tuple(remarks))
     sample = lines[:_SAMPLED_LINES]
-    turns = _all_turns(sample, names, given)[0]
+    turns = _all_turns(sample, [m for m in marks if m.line < len(sample)], names, given)[0]
     shown = {t.name: t.shown for t in turns if t.shown} | {m.name: m.shown for m in marks if m.name not in names}
 
     def ask(key: str, readings: Sequence[Mapping[str, str]], **values: object) -> Exception:
@@ -143,21 +144,26 @@ def cut_in_front_of_last_record(lines: Sequence[str], layout: Layout) -> int | N
 
 
 def _all_turns(
-    lines: Sequence[str], names: Mapping[str, str], given: Mapping[str, str], layout: Layout | None = None
-) -> tuple[list[Turn], bool, list[Mark], list[Mark]]:
-    """The turns of a text, whether its lines hold whole pairs, the marks taken, and all that were seen."""
-    seen = without_options(find_marks(lines), given)
+    lines: Sequence[str],
+    seen: Sequence[Mark],
+    names: Mapping[str, str],
+    given: Mapping[str, str],
+    layout: Layout | None = None,
+) -> tuple[list[Turn], bool]:
+    """The turns of a text, and whether its lines hold whole pairs."""
     marks = _chosen([m for m in seen if m.name in names] + weak_marks(lines, seen, names, set(given)), names)
     marks = sorted([*marks, *unlabelled_questions(lines, marks, names)], key=lambda m: m.line)
     turns = _turns(lines, marks, names, layout.header if layout else ())
     turns, inline = split_inline(turns, names, learn=not given)
-    return _with_unlabelled_answers(turns), inline, marks, seen
+    return _with_unlabelled_answers(turns), inline
 
 
-def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], account: LineRoles) -> Parsed | None:
+def _read(
+    lines: Sequence[str], seen: Sequence[Mark], layout: Layout, given: Mapping[str, str], account: LineRoles
+) -> Parsed | None:
     names = layout.names
-    turns, inline, marks, seen = _all_turns(lines, names, given, layout)
-    if not marks or (
+    turns, inline = _all_turns(lines, seen, names, given, layout)
+    if not turns or (
         not any(t.role == "assistant" for t in turns)
         and all(t.name not in given and not role_of(t.name) for t in turns)
     ):
