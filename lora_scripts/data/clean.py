@@ -26,6 +26,7 @@ _UNUSUAL = re.compile(
 _NOT_WORD = re.compile(r"[\W_]+")
 _POINTS = re.compile(r"\d+(?:[.:/．：]\d+)+")
 _PAIR = re.compile("( [≈↔] )")
+_LONGEST_UNUSABLE = 200
 _SHOWN = 8  # places that a finding names
 
 _PLACEHOLDERS_WORDS = """
@@ -83,6 +84,46 @@ def is_placeholder(answer: str) -> bool:
     bare = bare.rstrip(_TAIL)
     wrapped = _WRAPPED.fullmatch(bare)
     return (wrapped[1].strip() if wrapped else bare) in PLACEHOLDERS
+
+
+_UNUSABLE = (
+    ("error_value", re.compile(r"#(?:REF|VALUE|NAME|DIV/0|N/A|NULL|NUM|SPILL)[!?]?")),
+    ("number_only", re.compile(r"\d(?:\.\d+)?[eE]\+\d{1,3}")),
+    ("link_only", re.compile(r"(?:https?://|www\.)\S+")),
+    (
+        "attachment_only",
+        re.compile(
+            r"(?:请|详|具体|内容|答复)*(?:见|参见|查看|看)(?:附件|附图|附表|截图|图片|图|邮件|链接)\d*(?:[（(].{0,20}[)）])?"
+        ),
+    ),
+    (
+        "attachment_only",
+        re.compile(r"(?:please )?see (?:the )?(?:attachments?|attached(?: file)?|screenshot|picture|link)", re.I),
+    ),
+    (
+        "answered_elsewhere",
+        re.compile(
+            r"(?:answered|replied|resolved|handled|called back) (?:by|over|via|on) (?:the )?(?:phone|e-?mail|chat)",
+            re.I,
+        ),
+    ),
+    (
+        "answered_elsewhere",
+        re.compile(
+            r"(?:已|于)?(?:经)?(?:电话|致电|来电|微信|私信|短信|邮件|线下|当面|现场|口头)(?:里|中|上)?(?:已|已经)?(?:进行)?"
+            r"(?:回复|答复|回访|解答|告知|沟通|联系|处理|解决)(?:过|了|完毕|客户|用户|当事人)*"
+        ),
+    ),
+)
+
+
+def unusable_kind(answer: str) -> str:
+    """The bin for an answer that teaches nothing: an error of Excel, a number that it broke, a bare link, a reference
+    to something that is not there; or nothing."""
+    if len(answer) > _LONGEST_UNUSABLE:
+        return ""
+    bare = answer.strip().rstrip(_TAIL)
+    return next((kind for kind, pattern in _UNUSABLE if pattern.fullmatch(bare)), "")
 
 
 class Places:
@@ -204,8 +245,11 @@ def _fold(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str, list[str]
             if role == "system":
                 continue
             return (), "empty_question" if role == "user" else "empty_answer", []
-        if role == "assistant" and turn.trained and is_placeholder(content):
-            return (), "placeholder_answer", []
+        if role == "assistant" and turn.trained:
+            if is_placeholder(content):
+                return (), "placeholder_answer", []
+            if kind := unusable_kind(content):
+                return (), kind, []
         if role == "system" and out and out[-1].role != "system":
             return (), "misplaced_system", []
         if out and out[-1].role == role:

@@ -16,7 +16,10 @@ _HTML = re.compile(
 )
 _LINE_TAGS = re.compile(r"<br\s*/?>|</(?:p|div|li)>", re.IGNORECASE)
 _OTHER_TAGS = re.compile(r"</?(?:p|div|span|b|strong|li|ul|ol)(?:\s[^<>]*)?>", re.IGNORECASE)
-_ROLE_MARKS = re.compile(r"(?:^|\n)\s*(?:###\s*)?(Human|User|Assistant|用户|助手|人类|客户|客服|问|答)\s*[:：]")
+_ROLE_MARKS = re.compile(
+    r"(?:^|\n)\s*(?:###\s*)?(Human|User|Assistant|Instruction|Response|用户|助手|人类|客户|客服|问|答)\s*[:：]"
+    r"|<\|(im_start|user|assistant|end_of_turn|eot_id)\|>|\[(/?INST)\]"
+)
 _MOST_OF_THEM = 0.2  # share of the texts of one role from which markup is taken out of all of them
 _STUDIED = 200  # drafts
 _LITERAL = re.compile(r"(?:\\r)?\\n")
@@ -56,8 +59,8 @@ class CellText:
                 continue
             self.counts[f"{kind}_read"] += 1
             content = _without_html(content) if kind == "html" else _LITERAL.sub("\n", content)
-        if ":" in content or "：" in content:
-            marks = _ROLE_MARKS.findall(content)
+        if ":" in content or "：" in content or "[" in content or "<" in content:
+            marks = [next(filter(None, groups)) for groups in _ROLE_MARKS.findall(content)]
             if len(marks) > 1:
                 self.counts["role_marks"] += 1
                 self.role_marks.update(marks)

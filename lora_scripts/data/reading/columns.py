@@ -11,8 +11,8 @@ from lora_scripts.errors import DataError
 
 _QUESTIONS_WORDS = """
 instruction question query prompt ask 问题 提问 问 咨询内容 问题内容 问题描述 提问内容 咨询问题 用户问题 用户提问
-客户问题 客户提问 咨询 题目 题干 question_text question_content question_body user_query user_question user_input
-user_message problem q 指令 标准问题 标准问 病情描述 诉求内容 留言内容 来信内容 来电内容 投诉内容
+客户问题 客户提问 咨询 题目 题干 试题 考题 question_text question_content question_body user_query user_question
+user_input user_message problem q 指令 标准问题 标准问 病情描述 诉求内容 留言内容 来信内容 来电内容 投诉内容
 """
 QUESTIONS = frozenset(_QUESTIONS_WORDS.split())
 _LESSER_QUESTIONS_WORDS = """
@@ -93,7 +93,7 @@ winner loser
 PAIRS = [tuple(line.split()) for line in _PAIRS_WORDS.strip().split("\n")]
 _ASKING = re.compile(r"问|咨询|诉求|ask|question|query|prompt|inquiry|enquiry|instruct")
 _ASKING_TOO = re.compile(r"留言|来信|来电|反映|描述|症状|topic|user|client|customer")
-_ANSWERING = re.compile(r"答|复|回应|解析|answer|reply|response|respond|output|completion|solution")
+_ANSWERING = re.compile(r"答|复|回应|回信|回帖|解析|answer|reply|response|respond|output|completion|solution")
 _ANSWERING_TOO = re.compile(r"意见|建议|结果|处理|办理|方案|advice|assistant|agent|bot")
 # Columns about a question or an answer: when, who, how many.
 _ABOUT = re.compile(
@@ -107,7 +107,9 @@ _REMARKS_WORDS = """
 备注 说明 附注 注释 批注 note notes remark remarks comment comments memo feedback 反馈 评价 审核意见 质检意见
 """
 _REMARKS = frozenset(_REMARKS_WORDS.split())
-_OPTION = re.compile(r"(?:选项|option|choice)?_?\(?([a-h])\)?")
+_OPTION = re.compile(r"(?:选项|option|choice)?_?\(?([a-h])\)?(?:选?项)?")
+_OPTION_LISTS = frozenset({"options", "choices", "candidates", "选项", "选择项", "备选项"})
+_ANSWER_KEYS = frozenset({"答案", "正确答案", "标准答案", "参考答案", "answer", "correct_answer", "label", "output"})
 _PRIVATE = re.compile(r"[\d*]{4,}|\S+@\S+")
 COLUMN_KEYS = ("question", "answer", "rejected", "system", "input", "history")
 
@@ -120,7 +122,8 @@ class RowLayout:
         question: The user's text; also a list of messages.
         answer: The assistant's text; with ``rejected``, the chosen one of two.
         inputs: Further text of the user's, joined behind the question (alpaca's ``input``, a passage).
-        options: Choices of a multiple-choice question, in order, written behind it as ``A. …``.
+        options: Choices of a multiple-choice question, in order, or one column with all of them; written behind it as
+            ``A. …``.
         system: System text.
         history: Earlier turns.
         reasoning: Chain of thought beside the answer.
@@ -235,10 +238,18 @@ def is_body_name(name: str) -> bool:
 
 
 def option_columns(names: Iterable[str]) -> tuple[str, ...]:
-    """Columns ``A``, ``B``, ``C`` … (also ``选项A``, ``option_b``): at least two, without a gap from A; or nothing."""
-    letters = {found[1]: name for name in names if (found := _OPTION.fullmatch(plain_header(name)))}
+    """Columns ``A``, ``B``, ``C`` … (also ``选项A``, ``option_b``), at least two; or one with all (``options``)."""
+    plain = {plain_header(name): name for name in names}
+    letters = {match[1]: name for header, name in plain.items() if (match := _OPTION.fullmatch(header))}
     in_order = [letters[letter] for letter in "abcdefgh" if letter in letters]
-    return tuple(in_order) if len(in_order) >= 2 and list(letters) and "a" in letters else ()
+    if len(in_order) >= 2 and "a" in letters:
+        return tuple(in_order)
+    return tuple(name for header, name in plain.items() if header in _OPTION_LISTS)[:1]
+
+
+def names_the_key(name: str) -> bool:
+    """A plain header of an answer that may be no more than a letter, a word or a number."""
+    return name in _ANSWER_KEYS
 
 
 def find_pair(headers: Iterable[str]) -> tuple[str, str] | None:
@@ -288,3 +299,8 @@ def shown(name: str) -> str:
 def may_be_private(name: str) -> bool:
     """A header that may be a value: a number or an address."""
     return bool(_PRIVATE.search(name))
+
+
+def column_number(number: int) -> str:
+    """The name of a column without one."""
+    return f"({number})"

@@ -19,6 +19,7 @@ from lora_scripts.data.reading.columns import (
     header_role,
     is_body_name,
     is_metadata_name,
+    names_the_key,
     option_columns,
     plain_header,
     question_score,
@@ -27,6 +28,8 @@ from lora_scripts.data.reading.columns import (
 Row = Mapping[str, Any]
 
 CLEAR_MARGIN = 0.75  # points by which the best hypothesis has to beat the second
+FEWEST_UNNAMED = 2  # rows below the first that let columns without names be read
+_LONGEST_HEADER = 24
 FEWEST_ROWS = 6  # below it, content says little about a column
 _DATE = r"\d{4}[-/.年]\d{1,2}(?:[-/.月]\d{1,2}日?)?(?:[ T]*\d{1,2}:\d{2}(?::\d{2})?)?\S{0,6}|\d{1,2}:\d{2}(?::\d{2})?"
 _PERSON = (
@@ -246,7 +249,7 @@ def _repeats(question: str, answer: str, names: Sequence[str], plain: Mapping[st
 
 
 def _without_number(name: str) -> str:
-    return re.sub(r"(?:_?\(\d+\)|_?\d+|[一二三四五六])$", "", name)
+    return re.sub(r"(?:_?\(?\d+\)?|[一二三四五六])$", "", name)
 
 
 def rivals(ranked: Sequence[Hypothesis], profiles: Mapping[str, ColumnProfile]) -> list[RowLayout]:
@@ -268,9 +271,12 @@ def rivals(ranked: Sequence[Hypothesis], profiles: Mapping[str, ColumnProfile]) 
     if near:
         return [best, *near]
     unread = unread_columns(best, profiles)
+    keys = [n for n in unread if names_the_key(plain_header(n)) and not profiles[n].is_text and profiles[n].filled]
+    if keys and not names_the_key(plain_header(best.answer)):
+        return [best, *(replace(best, answer=n, repeats=()) for n in keys[:1])]
     answer = profiles.get(best.answer, _NOTHING)
     degenerate = answer.filled >= FEWEST_ROWS and not answer.is_text and answer.kind != "structure"
-    if degenerate and not (answer.kind == "option" and best.options):
+    if degenerate and not (answer.kind in ("option", "number") and best.options):
         others = [n for n in profiles if n not in best.columns() and _is_prose(profiles[n], answer)]
         others = [n for n in others if not is_metadata_name(plain_header(n))]
         if others:
@@ -308,6 +314,28 @@ def unread_columns(layout: RowLayout, profiles: Mapping[str, ColumnProfile]) -> 
         else:
             roles[name] = "not_understood"
     return roles
+
+
+def layout_by_content(row: Row, profiles: Mapping[str, ColumnProfile]) -> RowLayout | None:
+    """The layout of columns without names, where it is beyond doubt: one column asks, one other holds text.
+
+    ``row`` is the first row; its question ends with a question mark.
+    """
+    texts = [name for name, profile in profiles.items() if profile.is_text]
+    asking = [n for n in texts if profiles[n].asking >= 0.8 and str(row.get(n, "")).rstrip().endswith(("?", "？"))]
+    others = [n for n in texts if n not in asking]
+    if len(asking) != 1 or len(others) != 1 or profiles[others[0]].filled < FEWEST_UNNAMED:
+        return None
+    return RowLayout(asking[0], others[0]) if profiles[others[0]].asking <= 0.5 else None
+
+
+def looks_like_content(name: str, profile: ColumnProfile) -> bool:
+    """A cell of the first row that is a value rather than a header: it is what the rest of its column is."""
+    kind = _kind_of(name, name)
+    if name.rstrip().endswith(("?", "？")) or len(name) > _LONGEST_HEADER:
+        return True
+    asks = bool(_ASKS.search(name)) and len(name) > 5 and profile.asking >= 0.8
+    return asks or (kind == profile.kind and kind in ("number", "date", "url", "contact", "code") and kind != "empty")
 
 
 def layouts_by_content(names: Iterable[str], profiles: Mapping[str, ColumnProfile]) -> list[RowLayout]:

@@ -13,11 +13,20 @@ from typing import Any
 
 Record = dict[str, Any]
 
+
+class DiscardedError(Exception):
+    """A record that its annotators discarded."""
+
+
 _NEW_CONVERSATION = timedelta(hours=6)  # of silence in a chat
 
 
 def records_of_export(value: Mapping[str, Any]) -> list[Record]:
-    """The plain records of an object that one of these programs wrote; the object itself where it is none of theirs."""
+    """The plain records of an object that one of these programs wrote; the object itself where it is none of theirs.
+
+    Raises:
+        DiscardedError: Its annotators discarded it.
+    """
     for matches, convert in _EXPORTS:
         if matches(value):
             return list(convert(value))
@@ -64,10 +73,13 @@ def _from_telegram(value: Mapping[str, Any]) -> Iterator[Record]:
     """The chat cut where nobody wrote for hours; what is no message (calls, joins, pins) has no ``from``."""
     others = {k: v for k, v in value.items() if k != "messages"}
     conversation: list[Record] = []
-    services, before = 0, None
+    services, without_text, before = 0, 0, None
     for message in value["messages"]:
         if message.get("type", "message") != "message" or "from" not in message:
             services += 1
+            continue
+        if not message.get("text"):  # a photo, a voice message, a file
+            without_text += 1
             continue
         now = _time(message.get("date"))
         if conversation and before and now and now - before > _NEW_CONVERSATION:
@@ -75,8 +87,9 @@ def _from_telegram(value: Mapping[str, Any]) -> Iterator[Record]:
             conversation = []
         before = now
         conversation.append({"from": message["from"], "text": message.get("text") or ""})
+    counted = {"service messages": services, "photos and other media": without_text}
     if conversation:
-        yield {**others, "messages": conversation, **({"service_messages": services} if services else {})}
+        yield {**others, "messages": conversation, **{name: count for name, count in counted.items() if count}}
 
 
 def _time(raw: Any) -> datetime | None:
@@ -93,13 +106,21 @@ def _is_argilla(value: Mapping[str, Any]) -> bool:
 
 
 def _from_argilla(value: Mapping[str, Any]) -> Iterator[Record]:
-    """Fields and the values of submitted responses; a record whose responses were all discarded has none."""
+    """Fields and the values of submitted responses.
+
+    Raises:
+        DiscardedError: None was submitted.
+    """
     record = {k: v for k, v in value.items() if k not in ("fields", "responses")} | value["fields"]
+    submitted = not value["responses"]
     for response in value["responses"]:
         if response["status"] == "submitted":
+            submitted = True
             record |= {
                 k: v.get("value") if isinstance(v, dict) else v for k, v in (response.get("values") or {}).items()
             }
+    if not submitted:
+        raise DiscardedError
     yield record
 
 
@@ -110,7 +131,13 @@ def _is_label_studio(value: Mapping[str, Any]) -> bool:
 
 
 def _from_label_studio(value: Mapping[str, Any]) -> Iterator[Record]:
-    """The task's data and the texts of its annotations that were not cancelled."""
+    """The task's data and the texts of its annotations that were not cancelled.
+
+    Raises:
+        DiscardedError: All were cancelled.
+    """
+    if value["annotations"] and all(annotation.get("was_cancelled") for annotation in value["annotations"]):
+        raise DiscardedError
     record = {k: v for k, v in value.items() if k not in ("data", "annotations")} | value["data"]
     for annotation in value["annotations"]:
         if annotation.get("was_cancelled"):

@@ -55,6 +55,7 @@ def find_message_columns(
         roles: Plain name → role as the user gave them.
     """
     speaker = next((name for name in profiles if _is_speaker(name, rows, profiles[name], roles)), "")
+    speaker = speaker or next((name for name in profiles if _takes_turns(name, rows, profiles)), "")
     if not speaker:
         return None
     texts = [
@@ -89,6 +90,19 @@ def _is_speaker(name: str, rows: Sequence[Row], profile: ColumnProfile, roles: M
     if {"user", "assistant"} <= set(known) and len(known) >= _KNOWN_SHARE * len(values):
         return True
     return header_role(plain_header(name)) == "speaker" and 1 < profile.distinct < 0.9 * profile.filled
+
+
+def _takes_turns(name: str, rows: Sequence[Row], profiles: Mapping[str, ColumnProfile]) -> bool:
+    """Two values, both of which stand in every conversation (方向: 来, 去)."""
+    if profiles[name].distinct != 2 or not profiles[name].categorical:
+        return False
+    for other in profiles:
+        if other != name and _CONVERSATION.search(plain_header(other)) and profiles[other].distinct > 2:
+            groups: dict[str, set[str]] = defaultdict(set)
+            for row in rows:
+                groups[str(row.get(other))].add(str(row.get(name)))
+            return sum(len(values) == 2 for values in groups.values()) >= 0.9 * len(groups)
+    return False
 
 
 def _conversation_score(name: str, rows: Sequence[Row], profile: ColumnProfile) -> float:
@@ -146,6 +160,11 @@ def _role_within(name: str) -> str:
         if word in name
     ]
     return max(ends)[2] if ends and not name.isascii() else ""
+
+
+def spoken(conversation: Iterable[tuple[int, Row]], columns: MessageColumns) -> list[tuple[str, str]]:
+    """(plain name, content) of the messages of a conversation."""
+    return [(plain_name(str(r.get(columns.speaker) or "")), str(r.get(columns.content) or "")) for _, r in conversation]
 
 
 def conversations_of(rows: Iterable[tuple[int, Row]], columns: MessageColumns) -> list[list[tuple[int, Row]]]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from lora_scripts.data.reading.columns import answer_score, find_pair, plain_header, question_score
-from lora_scripts.data.reading.exports import is_export, records_of_export
+from lora_scripts.data.reading.exports import DiscardedError, is_export, records_of_export
 from lora_scripts.data.reading.row_values import is_message_list, is_text_pair, messages_key
 from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sources import Source
@@ -25,6 +25,7 @@ _LINE_ENDS = _WHITE + "\x00\u200b"
 _OPENS = re.compile(r"[\[{]")
 _OPENS_JSON = re.compile(r"[\[{]\s*(?:[\"\[{\]}]|$)")  # "[客户] 您好" is none
 _PROBE = 20  # lines that tell JSONL from one document over many lines
+_FEWEST_QUESTIONS = 3
 _A_TEXT = 10  # characters from which a value may be a question or an answer
 _CERTAIN = 2.0  # of ``question_score`` and ``answer_score``: more than the name of a person
 
@@ -111,7 +112,13 @@ def _lines(lines: Iterable[str]) -> Iterator[Row]:
         except (RecursionError, ValueError):
             yield Row(number, None, say("data.note.bad_json", error="too deep or too long", column=1))
         else:
-            yield from _with_index([Row(number, one) for one in values or [value]])
+            yield from _with_index([_row(number, one) for one in values or [value]])
+
+
+def _row(line: int, value: Any) -> Row:
+    if isinstance(value, DiscardedError):
+        return Row(line, None, say("data.note.discarded"), reason="discarded")
+    return Row(line, value)
 
 
 def _expanded(value: Any, inherited: Mapping[str, Any]) -> Iterator[Any]:
@@ -123,22 +130,29 @@ def _expanded(value: Any, inherited: Mapping[str, Any]) -> Iterator[Any]:
     if not isinstance(value, dict):
         yield value
         return
-    for record in records_of_export(value):
+    try:
+        records = records_of_export(value)
+    except DiscardedError:
+        yield DiscardedError()
+        return
+    for record in records:
         children = _children(record)
-        if not children:
+        if _asks_and_answers(record):
+            yield from ({**inherited, "question": key, "answer": answer} for key, answer in record.items())
+        elif not children:
             yield {**inherited, **record} if inherited else record
-            continue
-        beside = {**inherited, **{k: v for k, v in record.items() if k not in children}}
-        for key, child in children.items():
-            named = {**beside, "key": key} if _is_by_id(record) else beside
-            yield from _expanded(child, named)
+        else:
+            beside = {**inherited, **{k: v for k, v in record.items() if k not in children}}
+            for key, child in children.items():
+                named = {**beside, "key": key} if _is_by_id(record) else beside
+                yield from _expanded(child, named)
 
 
 def _children(value: Mapping[str, Any]) -> dict[str, Any]:
     """The values of an object that hold records, where the object is none itself."""
     if messages_key(value) or find_pair(value) or _names_a_pair(value):
         return {}
-    if _is_by_id(value):
+    if _is_by_id(value) or _are_pairs_by_id(value):
         return dict(value)
     lists = {key: v for key, v in value.items() if isinstance(v, list) and v and isinstance(v[0], (dict, list))}
     certain = {key: v for key, v in lists.items() if _holds_record(v[0])}
@@ -170,6 +184,18 @@ def _is_by_id(value: Mapping[str, Any]) -> bool:
     if len(values) < 2 or not all(isinstance(v, dict) and v for v in values):
         return False
     return len({tuple(v) for v in values}) <= max(1, len(values) // 5) and not _children(values[0])
+
+
+def _are_pairs_by_id(value: Mapping[str, Any]) -> bool:
+    """Ids with a list of question and answer each."""
+    return len(value) > 1 and all(is_text_pair(v) for v in value.values())
+
+
+def _asks_and_answers(value: Mapping[str, Any]) -> bool:
+    """Questions as keys, answers as values."""
+    if len(value) < _FEWEST_QUESTIONS or not all(isinstance(v, str) for v in value.values()):
+        return False
+    return sum(str(key).rstrip().endswith(("?", "？")) for key in value) >= 0.8 * len(value)
 
 
 def _is_list_of_records(value: Any) -> bool:
@@ -221,7 +247,7 @@ def _walk(text: str, start: int) -> Iterator[Row]:
             stack.append(_Open("}", beside, frozenset(children), _is_by_id(value)))
             at += 1
         else:
-            yield from (Row(line, one) for one in _expanded(value, inherited))
+            yield from (_row(line, one) for one in _expanded(value, inherited))
             at = end
 
 

@@ -29,13 +29,22 @@ _SPEAKER_KEYS = ("role", "from", "speaker", "author", "角色", "说话人")
 _CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "内容")
 _WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
 _PLURAL_ANSWERS_WORDS = """
-answers responses replies outputs completions 答案列表 回答列表 多个答案
+answers responses replies outputs completions references 答案列表 回答列表 多个答案 参考答案 候选答案 备选答案
 """
 _PLURAL_ANSWERS = frozenset(_PLURAL_ANSWERS_WORDS.split())
 # A conversation in one string, as Anthropic's hh-rlhf writes it.
 _IN_ONE_STRING = re.compile(r"\n\n(Human|Assistant): ?")
 _MEDIA = ("images", "image", "audios", "audio", "videos", "video")
+_DISCARDED_WORDS = """
+discarded cancelled canceled rejected deleted invalid skipped
+作废 已作废 废弃 已废弃 丢弃 已丢弃 已删除 无效 不采用 不通过
+"""
+_DISCARDED = frozenset(_DISCARDED_WORDS.split())
 _LONGEST_LITERAL = 100_000
+_LETTERS = "ABCDEFGH"
+_LETTERED = re.compile(r"\s*[(（]?[A-Ha-h][)）.．、:：\s]")
+_VALUE_KEYS = (*_CONTENT_KEYS, "answer", "response", "output", "question", "答案", "回答")
+_SPOKEN_LINE = re.compile(r"\s*([^\W\d_][\w ]{0,15})\s*[:：]\s*(.*)")
 
 Turns = tuple[Message, ...]
 
@@ -58,6 +67,12 @@ class UnreadableCell(str):
         return cell
 
 
+class ContinuedCell(str):
+    """The content of a cell that is merged with the one above."""
+
+    __slots__ = ()
+
+
 class Parts(NamedTuple):
     """The turns of one record and its rejected answer, if it has one."""
 
@@ -67,11 +82,17 @@ class Parts(NamedTuple):
 
 @dataclass(slots=True)
 class ValueNotes:
-    """What was met inside of rows and has to be reported: counts by kind, or by the key that said so."""
+    """What was met inside of rows and has to be reported: counts by kind, or by the key that said so.
+
+    ``option_base`` is from where answers that are numbers of options count; ``ranking`` allows lists of two answers
+    to be a better and a worse one.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
     context_turns: Counter[str] = field(default_factory=Counter)
+    option_base: int | None = None
+    ranking: bool = True
     message_keys: Counter[str] = field(default_factory=Counter)
 
 
@@ -85,6 +106,11 @@ def is_message_list(value: Any) -> bool:
             for m in value
         )
     )
+
+
+def is_discarded(status: Any) -> bool:
+    """A status (of an annotation, a row) that takes it out of the data."""
+    return str(status).strip().casefold() in _DISCARDED
 
 
 def is_text_pair(value: Any) -> bool:
@@ -197,11 +223,11 @@ def _history(value: Any, key: str, speakers: Mapping[str, str], notes: ValueNote
     """Earlier turns: pairs, objects, messages, or texts that take turns."""
     if isinstance(value, str) and value.strip():
         value = parse_structure(value)
-    if not value or value == " ":
+    if not value or (isinstance(value, str) and not value.strip()):
         return []
-    if isinstance(value, str) and not value.strip():
-        return []
-    if not isinstance(value, list):
+    if isinstance(value, str):
+        value = _spoken_lines(value)
+    if not isinstance(value, list) or not value:
         raise UnfitError("unreadable", say("data.note.bad_value", name=key))
     turns: list[Message] = []
     if all(isinstance(one, str) for one in value):
@@ -212,6 +238,20 @@ def _history(value: Any, key: str, speakers: Mapping[str, str], notes: ValueNote
         else:
             turns += _turns_of_one(pair, speakers, notes)
     return turns
+
+
+def _spoken_lines(text: str) -> list[dict[str, str]]:
+    """A conversation in one text, each turn on a line with the name of a role in front; empty where it is none."""
+    messages: list[dict[str, str]] = []
+    for line in text.strip().split("\n"):
+        match = _SPOKEN_LINE.fullmatch(line)
+        if match and role_of(plain_name(match[1])):
+            messages.append({"role": match[1], "content": match[2]})
+        elif messages:
+            messages[-1]["content"] += f"\n{line}"
+        else:
+            return []
+    return messages
 
 
 def _answered(
@@ -228,10 +268,13 @@ def _answered(
     turns = [*opening, *_asked(value, asked, question, layout, speakers, notes)]
     if isinstance(answered, list) and is_message_list(answered):
         return [Parts((*turns, *(_message(m, speakers, notes) for m in answered)))]
-    if plain_header(answer) == "output" and isinstance(answered, list) and is_text_pair(answered):
+    if notes.ranking and plain_header(answer) == "output" and isinstance(answered, list) and is_text_pair(answered):
         return [Parts((*turns, Message("assistant", answered[0])), answered[1])]  # LLaMA-Factory's ``ranking``
     reasoning = _text(value.get(layout.reasoning), layout.reasoning) if layout.reasoning else ""
-    answers = _texts(answered, answer)
+    if layout.options and isinstance(answered, int) and not isinstance(answered, bool):
+        answered = _key_letter(answered, notes.option_base, answer)
+        notes.counts["option_numbers_read"] += 1
+    answers = _texts(answered, answer, notes)
     notes.counts["several_answers"] += len(answers) > 1
     return [Parts((*turns, Message("assistant", one, True, reasoning))) for one in answers]
 
@@ -247,11 +290,35 @@ def _asked(
     if is_message_list(asked):
         return [_message(m, speakers, notes) for m in asked]
     parts = [_text(asked, key)]
-    for letter, name in zip("ABCDEFGH", layout.options, strict=False):
-        if (choice := _text(value.get(name), name)).strip():
-            parts.append(f"{letter}. {choice}")
+    parts += _choices(value, layout.options)
     parts += [more for name in layout.inputs if (more := _text(value.get(name), name)).strip()]
     return [Message("user", "\n".join(parts) if parts[0].strip() else "\n".join(parts[1:]))]
+
+
+def _choices(value: Mapping[str, Any], options: Sequence[str]) -> list[str]:
+    """The lines of a multiple-choice question's options."""
+    listed = (
+        value.get(options[0])
+        if len(options) == 1
+        else {k: value.get(n) for k, n in zip(_LETTERS, options, strict=False)}
+    )
+    if isinstance(listed, dict):
+        texts = {key: _text(choice, options[0]) for key, choice in listed.items()}
+        return [f"{key}. {choice}" for key, choice in texts.items() if choice.strip()]
+    if isinstance(listed, list):
+        texts_only = [_text(choice, options[0]) for choice in listed]
+        if all(_LETTERED.match(choice) for choice in texts_only):
+            return texts_only
+        return [f"{letter}. {choice}" for letter, choice in zip(_LETTERS, texts_only, strict=False)]
+    whole = _text(listed, options[0]) if options else ""
+    return [whole] if whole.strip() else []
+
+
+def _key_letter(number: int, base: int | None, key: str) -> str:
+    """The letter of an option that is given by its number, counted from ``base``."""
+    if base is None or not 0 <= number - base < len(_LETTERS):
+        raise UnfitError("unreadable", say("data.note.bad_value", name=key))
+    return _LETTERS[number - base]
 
 
 def _two_answers(
@@ -351,10 +418,18 @@ def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, no
     return trained, reasoning
 
 
-def _texts(value: Any, key: str) -> list[str]:
+def _texts(value: Any, key: str, notes: ValueNotes | None = None) -> list[str]:
     """The answers that a value holds: one, or several where the key or the layout (SQuAD's ``text``) says so."""
-    if isinstance(value, dict) and (inner := _key(value, _CONTENT_KEYS)):
+    if isinstance(value, dict) and (inner := _key(value, _VALUE_KEYS)):
+        if notes:
+            notes.message_keys.update(f"{key}.{name}" for name in value if name != inner)
         value, key = value[inner], "answers"
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "status" in one for one in value):
+        valid = [one for one in value if not is_discarded(one["status"])]
+        if notes:
+            notes.counts["discarded_answers"] += len(value) - len(valid)
+            notes.message_keys.update(f"{key}.{name}" for one in valid for name in one if name not in _VALUE_KEYS)
+        value, key = [one.get(_key(one, _VALUE_KEYS) or "") for one in valid], "answers"
     if isinstance(value, list) and plain_header(key) in _PLURAL_ANSWERS:
         answers = [_text(one, key) for one in value]
         return list(dict.fromkeys(filter(str.strip, answers))) or [""]
@@ -373,7 +448,7 @@ def _text(value: Any, key: str) -> str:
         raise UnfitError("unreadable", say("data.note.bad_value", name=key))
     if isinstance(value, (int, float)):
         return str(value)
-    if isinstance(value, dict) and (inner := _key(value, _CONTENT_KEYS)) and "type" not in value:
+    if isinstance(value, dict) and (inner := _key(value, _VALUE_KEYS)) and "type" not in value:
         return _text(value[inner], key)
     if isinstance(value, list) and all(isinstance(p, str) for p in value):
         return "\n".join(value)

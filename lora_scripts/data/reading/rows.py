@@ -6,6 +6,7 @@ a role, and then all rows become drafts one by one. Every value is accounted for
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,20 @@ from typing import Any, NamedTuple
 
 from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alternatives
 from lora_scripts.data.reading.cell_text import CellText
-from lora_scripts.data.reading.columns import RowLayout, find_pair, given_columns, may_be_private, plain_header, shown
+from lora_scripts.data.reading.columns import (
+    RowLayout,
+    find_pair,
+    given_columns,
+    may_be_private,
+    names_the_key,
+    option_columns,
+    plain_header,
+    shown,
+)
 from lora_scripts.data.reading.evidence import (
     ColumnProfile,
     hypotheses,
+    layout_by_content,
     layouts_by_content,
     profile_columns,
     rivals,
@@ -29,11 +40,14 @@ from lora_scripts.data.reading.message_rows import (
     drafts_of_messages,
     find_message_columns,
     speaker_roles,
+    spoken,
 )
-from lora_scripts.data.reading.names import TOOL_NAMES, given_roles, plain_name, role_of
+from lora_scripts.data.reading.names import TOOL_NAMES, given_roles, role_of
 from lora_scripts.data.reading.row_values import (
+    ContinuedCell,
     UnfitError,
     ValueNotes,
+    is_discarded,
     is_message_list,
     is_text_pair,
     messages_key,
@@ -49,6 +63,7 @@ Names = Mapping[str, str | Sequence[str]] | None
 
 STUDIED_ROWS = 1000  # rows at the beginning that decide what the columns are
 _NAMED_COLUMNS = 12
+_STATUS = re.compile(r"status|state|cancel|discard|状态|作废")
 _FEW_STRANGERS = 0.2  # share of conversations with an unknown speaker up to which these are left out
 
 
@@ -60,12 +75,14 @@ class Row(NamedTuple):
         value: Column name → value; from JSON also a list of messages or a pair of texts. None with a ``problem``.
         problem: Why it cannot be read.
         index_on_line: ``Draft.index``.
+        reason: The bin that a row with a problem goes to.
     """
 
     line: int
     value: Any
     problem: str = ""
     index_on_line: str = ""
+    reason: str = "unreadable"
 
 
 def read_rows(
@@ -77,6 +94,7 @@ def read_rows(
     *,
     part: str = "",
     header_line: int = 0,
+    named: bool = True,
     sure: bool = True,
 ) -> Parsed | None:
     """The records among ``rows``, which may be an iterator: it is only read on as drafts are taken.
@@ -89,6 +107,7 @@ def read_rows(
         roles: The user's names of speakers.
         part: Sheet or table that the rows stand in, see ``Draft``.
         header_line: Where the names of the columns stand; 0 where they stand in each row.
+        named: The columns have names; else their numbers stand for them, and content decides.
         sure: Rows without question and answer are an error, not None.
 
     Raises:
@@ -97,16 +116,25 @@ def read_rows(
     """
     rows = iter(rows)
     head = list(islice(rows, STUDIED_ROWS))
-    reader = _study(head, f"{where}{part}", columns, roles, part, header_line, sure)
+    reader = _study(head, f"{where}{part}", columns, roles, part, header_line, named, sure)
     if reader is None:
         return None
     parsed = Parsed(shape, "")
+    if not named:
+        parsed.remarks.append(("warning", "no_header", head[0].line if head else 1, {}))
     parsed.drafts = reader.read(chain(head, rows), parsed)
     return parsed
 
 
 def _study(
-    head: Sequence[Row], where: str, columns: Names, roles: Names, part: str, header_line: int = 0, sure: bool = True
+    head: Sequence[Row],
+    where: str,
+    columns: Names,
+    roles: Names,
+    part: str,
+    header_line: int = 0,
+    named: bool = True,
+    sure: bool = True,
 ) -> _RowReader | None:
     """The reader for a file that begins with ``head``.
 
@@ -124,11 +152,19 @@ def _study(
     messages = find_message_columns(objects, profiles, reader.roles) if objects and not columns else None
     if messages:
         reader.message_columns = messages
+        conversations = conversations_of(
+            [(row.line, row.value) for row in head if isinstance(row.value, dict)], messages
+        )
+        reader.learn_speakers([spoken(one, messages) for one in conversations], f"{where}:{head[0].line}", head)
         return reader
     first = header_line or next((row.line for row in head if isinstance(row.value, dict)), head[0].line if head else 1)
-    reader.learn_speakers(values)
+    reader.learn_speakers([talk for value in values if (talk := _talk_of(value))], f"{where}:{first}", head)
+    reader.learn_values(objects)
     lists = [value for value in values if is_message_list(value) or is_text_pair(value)]
-    if not reader.choose_layouts(objects, first, head) and not _are_records(lists):
+    by_content = layout_by_content(objects[0], profiles) if objects and not named and not columns else None
+    if by_content:
+        reader.layouts = {tuple(objects[0]): by_content}
+    elif not reader.choose_layouts(objects, first, head) and not _are_records(lists):
         if not objects and not sure:
             return None
         raise _no_columns(head, objects, profiles, f"{where}:{first}", part, roles)
@@ -153,6 +189,15 @@ def _structured_columns(objects: Sequence[Mapping[str, Any]]) -> frozenset[str]:
                 filled[name] += 1
                 counts[name] += cell.lstrip()[:1] in ("[", "{") and not isinstance(parse_structure(cell), str)
     return frozenset(name for name, count in counts.items() if count >= 0.5 * filled[name])
+
+
+def _talk_of(value: Any) -> list[tuple[str, str]]:
+    return speakers_in(value.get(messages_key(value), []) if isinstance(value, dict) else value)
+
+
+def _option_count(objects: Sequence[Mapping[str, Any]], options: Sequence[str]) -> int:
+    counts = [len(v) for value in objects if isinstance(v := value.get(options[0]), (list, dict))]
+    return max(counts, default=len(options))
 
 
 def _with_structures(value: Mapping[str, Any], structured: frozenset[str]) -> dict[str, Any]:
@@ -204,21 +249,57 @@ class _RowReader:
     notes: ValueNotes = field(default_factory=ValueNotes)
     unread: Counter[str] = field(default_factory=Counter)
     learned: Sequence[str] = ()
+    status: str = ""
     first_line: int = 0
 
-    def learn_speakers(self, values: Sequence[Any]) -> None:
-        """Give roles to speakers of message lists whose names are not known as such."""
-        talks = []
-        for value in values[:200]:
-            talk = value.get(messages_key(value), []) if isinstance(value, dict) else value
-            if speakers := speakers_in(talk):
-                talks.append(speakers)
+    def learn_speakers(self, talks: Sequence[Sequence[tuple[str, str]]], where: str, head: Sequence[Row]) -> None:
+        """Give roles to speakers whose names are not known as such; ``talks`` are (plain name, content) of messages.
+
+        Raises:
+            AmbiguousDataError: Nothing tells who asks and who answers.
+        """
         known = self.roles.keys() | TOOL_NAMES
         unknown = {name for talk in talks for name, _ in talk if name not in known and not role_of(name)}
         strange = sum(any(name in unknown for name, _ in talk) for talk in talks)
         if strange > _FEW_STRANGERS * len(talks):
             self.roles = speaker_roles(talks, self.roles)
             self.learned = sorted(unknown & self.roles.keys())
+            sides = [{self.roles.get(name) or role_of(name) for name, _ in talk} for talk in talks]
+            if not any({"user", "assistant"} <= side for side in sides):
+                raise self._which_role(talks, where, head)
+
+    def _which_role(self, talks: Sequence[Sequence[tuple[str, str]]], where: str, head: Sequence[Row]) -> DataError:
+        """Which of the speakers asks and which answers."""
+        counts = Counter(name for talk in talks for name, _ in talk)
+        first = Counter(talk[0][0] for talk in talks).most_common(1)[0][0]
+        others = [name for name, _ in counts.most_common(3) if name != first]
+        pairs = [(first, other) for other in others] + [(other, first) for other in others]
+        settings: list[Settings] = [{"roles": {"user": [asks], "assistant": [answers]}} for asks, answers in pairs]
+
+        def read(one: Settings) -> Iterable[Draft]:
+            return _drafts_under(one, head, self.where, self.part, None)
+
+        return ambiguous("data.ambiguous_roles", where, try_alternatives(settings, read, self._file()))
+
+    def _file(self) -> str:
+        return self.where.removesuffix(self.part)
+
+    def learn_values(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """Which column tells that a row is not to be used; what numbers and lists of two mean as answers."""
+        for name, profile in self.profiles.items():
+            is_status = bool(_STATUS.search(plain_header(name))) and profile.categorical and not self.columns
+            if is_status and any(is_discarded(value.get(name)) for value in objects):
+                self.status = name
+        numbers = {
+            v for value in objects for n, v in value.items() if names_the_key(plain_header(n)) and type(v) is int
+        }
+        options = option_columns([str(name) for name in self.profiles])
+        if numbers and options:
+            self.notes.option_base = 0 if 0 in numbers else 1 if _option_count(objects, options) in numbers else None
+        outputs = [
+            v for value in objects for n, v in value.items() if plain_header(n) == "output" and isinstance(v, list)
+        ]
+        self.notes.ranking = all(len(one) == 2 for one in outputs)
 
     def choose_layouts(self, objects: Sequence[Mapping[str, Any]], line: int, head: Sequence[Row]) -> bool:
         """Decide for each set of keys; False where none of them holds a question and an answer.
@@ -284,7 +365,7 @@ class _RowReader:
             return _drafts_under(one, head, self.where, self.part, None)
 
         side = "answer" if len({layout.answer for layout in choices}) > 1 else "question"
-        alternatives = try_alternatives(settings, read, self.where.removesuffix(self.part))
+        alternatives = try_alternatives(settings, read, self._file())
         return ambiguous("data.ambiguous_columns", where, alternatives, side=say(f"data.side.{side}"))
 
     def read(self, rows: Iterable[Row], parsed: Parsed) -> Iterator[Draft]:
@@ -298,17 +379,19 @@ class _RowReader:
 
     def _read_records(self, rows: Iterable[Row], parsed: Parsed) -> Iterator[Draft]:
         layouts: Counter[RowLayout | str] = Counter()
-        for row in rows:
+        for row in self._without_continued_questions(rows):
             self.first_line = self.first_line or row.line
             try:
                 if row.problem:
-                    raise UnfitError("unreadable", row.problem)
+                    raise UnfitError(row.reason, row.problem)
                 value, layout = row.value, RowLayout()
                 if isinstance(value, dict):
                     value = _with_structures(value, self.structured) if self.structured else value
                     layout = self._layout_of(value, f"{self.where}:{row.line}") or layout
                     if layout == RowLayout():
                         raise UnfitError("no_pair", say("data.note.no_pair", keys=", ".join(map(str, value))[:80]))
+                    if self.status and is_discarded(value.get(self.status)):
+                        raise UnfitError("discarded", f"{self.status}: {value[self.status]}")
                 parts = parts_of(value, layout, self.roles, self.notes)
             except UnfitError as unfit:
                 parsed.units["left_out"] += 1
@@ -331,6 +414,23 @@ class _RowReader:
                 yield Draft(row.line, one.turns, "", "", self.part, synthetic, one.rejected, index)
         parsed.detail = self._detail([str(layout) for layout, _ in layouts.most_common(4)])
         self._report(parsed)
+
+    def _without_continued_questions(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """``rows`` with the answers to one question, which is merged over several rows, joined."""
+        held: Row | None = None
+        for row in rows:
+            layout = self.layouts.get(tuple(row.value)) if isinstance(row.value, dict) else None
+            continues = layout and isinstance(row.value.get(layout.question), ContinuedCell)
+            if held and layout and continues and not isinstance(row.value.get(layout.answer), ContinuedCell):
+                answers = [str(held.value[layout.answer]), str(row.value[layout.answer])]
+                held = held._replace(value={**held.value, layout.answer: "\n".join(filter(None, answers))})
+                self.notes.counts["rows_joined"] += 1
+                continue
+            if held:
+                yield held
+            held = row
+        if held:
+            yield held
 
     def _count_units(self, value: Mapping[str, Any], layout: RowLayout, units: Counter[str]) -> None:
         used = layout.columns()
@@ -388,11 +488,7 @@ class _RowReader:
             else:
                 held.append((row.line, row.value))
         conversations = conversations_of(held, columns)
-        names = [
-            [(plain_name(str(row.get(columns.speaker) or "")), str(row.get(columns.content, ""))) for _, row in one]
-            for one in conversations
-        ]
-        roles = speaker_roles(names, self.roles)
+        roles = speaker_roles([spoken(one, columns) for one in conversations], self.roles)
         left_out: Counter[str] = Counter()
         yield from drafts_of_messages(conversations, columns, roles, left_out, parsed.units, self.part)
         used = {columns.content, *columns.columns()}

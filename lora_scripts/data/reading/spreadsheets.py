@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.data.reading.archives import broken_as_error, refuse_bomb
-from lora_scripts.data.reading.columns import shown
-from lora_scripts.data.reading.row_values import UnreadableCell
+from lora_scripts.data.reading.row_values import ContinuedCell, UnreadableCell
 from lora_scripts.data.reading.rows import Names, read_rows
-from lora_scripts.data.reading.tables import HEADER_ROWS, Cells, rows_below, sheet_header
+from lora_scripts.data.reading.tables import HEADER_ROWS, Cells, is_headless, rows_below, sheet_header
 from lora_scripts.data.records import Parsed
-from lora_scripts.errors import DataError
+from lora_scripts.errors import AmbiguousDataError, DataError
 from lora_scripts.messages import text as say
 
 _KIND = "Excel"
@@ -61,50 +60,47 @@ def read_workbook(path: Path, where: str, roles: Names, columns: Names) -> Parse
         AmbiguousDataError: A sheet can be read in several ways.
     """
     refuse_bomb(path, where, _KIND)
+    with broken_as_error(where, _KIND):
+        missing: DataError | None = None
+        try:
+            if parsed := _read_sheets(path, where, roles, columns, strict=True):
+                return parsed
+        except AmbiguousDataError:
+            raise
+        except DataError as error:
+            missing = error
+        if parsed := _read_sheets(path, where, roles, columns, strict=False):
+            return parsed
+        raise missing or DataError("data.no_columns", where=where, there="-")
+
+
+def _read_sheets(path: Path, where: str, roles: Names, columns: Names, strict: bool) -> Parsed | None:
+    """The rows of the sheets; without ``strict``, of sheets too whose first row names nothing that we know."""
     parsed = Parsed("workbook", "", encoding="xlsx")
     details: list[str] = []
-    passed: list[tuple[str, list[list[str]]]] = []
+    passed: list[str] = []
     refused: list[DataError] = []
-    with broken_as_error(where, _KIND):
-        for sheet in _sheets(path, parsed):
-            try:
-                read = _read_sheet(sheet, where, roles, columns)
-            except DataError as error:
-                if not columns:
-                    raise
-                refused.append(error)
-                passed.append((sheet.title, []))
-                continue
-            if isinstance(read, Parsed):
-                parsed.absorb(read)
-                details.append(f"[{sheet.title}] {read.detail}")
-            else:
-                passed.append((sheet.title, read))
+    for sheet in _sheets(path, parsed):
+        try:
+            read = _read_sheet(sheet, where, roles, columns, strict)
+        except DataError as error:
+            if not columns:
+                raise
+            refused.append(error)
+            read = None
+        if read:
+            parsed.absorb(read)
+            details.append(f"[{sheet.title}] {read.detail}")
+        else:
+            passed.append(sheet.title)
     if not details:
         if refused:
             raise refused[0]
-        widest = max(passed, key=lambda one: max(map(len, one[1]), default=0), default=("", []))
-        raise _no_header(widest, where, roles)
+        return None
     if passed:
-        titles = ", ".join(title for title, _ in passed)
-        parsed.remarks.append(("warning", "sheets_without_header", 1, {"names": titles}))
+        parsed.remarks.append(("warning", "sheets_without_header", 1, {"names": ", ".join(passed)}))
     parsed.detail = say("data.detail.workbook", sheets="; ".join(details))
     return parsed
-
-
-def _no_header(sheet: tuple[str, list[list[str]]], where: str, roles: Names) -> DataError:
-    """The question which columns of a sheet are meant, whose header names none that we know."""
-    title, rows = sheet
-    at = next((i for i, cells in enumerate(rows) if sum(map(bool, cells)) > 1), None)
-    if at is None:
-        return DataError("data.no_columns", where=f"{where}[{title}]", there="-")
-    width = len(rows[at])
-    below = ((number, (cells + [""] * width)[:width], "") for number, cells in enumerate(rows[at + 1 :], at + 2))
-    try:
-        read_rows(rows_below(below, rows[at]), "sheet", where, None, roles, part=f"[{title}]", header_line=at + 1)
-    except DataError as error:
-        return error
-    return DataError("data.no_columns", where=f"{where}[{title}]", there=", ".join(map(shown, rows[at][:12])))
 
 
 def _sheets(path: Path, parsed: Parsed) -> Iterator[Sheet]:
@@ -179,20 +175,30 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
-def _read_sheet(sheet: Sheet, where: str, roles: Names, columns: Names) -> Parsed | list[list[str]]:
-    """The records of one sheet; or its first rows, where it has no header that we know."""
+def _read_sheet(sheet: Sheet, where: str, roles: Names, columns: Names, strict: bool) -> Parsed | None:
+    """The records of one sheet; None where it has no header that we know."""
     head = list(islice(sheet.rows, _HEAD_ROWS))
     wide, groups = _wide([cells for _, cells, _ in head[: HEADER_ROWS + 1]], sheet.merged)
     part = f"[{sheet.title}]"
-    header = sheet_header(wide, groups, f"{where}{part}", columns)
+    named = True
+    try:
+        header = sheet_header(wide, groups, f"{where}{part}", columns)
+    except DataError:
+        if strict:
+            raise
+        header = None
     if header is None:
-        return wide + [[c.strip() for c in cells] for _, cells, _ in head[len(wide) :]]
+        at = next((i for i, cells in enumerate(wide) if sum(map(bool, cells)) > 1), None)
+        if strict or at is None:
+            return None
+        named = not is_headless([cells for _, cells, _ in head[at:]])
+        header = (at + 1, wide[at], "") if named else (at, [""] * len(wide[at]), "")
     line, names, _ = header
     below = chain(head[line:], sheet.rows)
     rows = rows_below(_even(sheet, below, len(names), line), names)
-    parsed = read_rows(rows, "sheet", where, columns, roles, part=part, header_line=line)
+    parsed = read_rows(rows, "sheet", where, columns, roles, part=part, header_line=line, named=named)
     if parsed is None:
-        return wide
+        return None
     parsed.drafts = list(parsed.drafts)
     parsed.units["metadata"] += sum(map(bool, names))
     parsed.units["left_out"] += sheet.beside
@@ -205,7 +211,7 @@ def _read_sheet(sheet: Sheet, where: str, roles: Names, columns: Names) -> Parse
     ):
         if count:
             values: dict[str, object] = {"lines": count, "count": count, "name": sheet.title}
-            parsed.remarks.append((severity, kind, line, values))
+            parsed.remarks.append((severity, kind, 1 if kind == "rows_above_header" else line, values))
     return parsed
 
 
@@ -244,7 +250,7 @@ def _even(sheet: Sheet, rows: Iterator[tuple[int, list[str], list[int]]], width:
             if number > bottom:
                 del active[place]
             elif not cells[place]:
-                cells[place] = content
+                cells[place] = ContinuedCell(content)
         sheet.formulas += len(computed)
         for place in computed:
             if place < 0 and -place - 1 < width:

@@ -9,6 +9,7 @@ from itertools import islice, zip_longest
 
 from lora_scripts.data.reading.columns import (
     answer_score,
+    column_number,
     find_pair,
     given_columns,
     header_role,
@@ -16,6 +17,7 @@ from lora_scripts.data.reading.columns import (
     plain_header,
     question_score,
 )
+from lora_scripts.data.reading.evidence import looks_like_content, profile_columns
 from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.records import Draft, Parsed, Remark
@@ -65,12 +67,20 @@ def read_table(source: Source, columns: Names = None, roles: Names = None, *, su
             return _below(source, header, delimiter, head + 1, columns, roles)
     if not sure:
         return None
+    sample = [
+        cells for _, cells, problem in islice(_cells(iter(lines[head:]), delimiters[0]), _SAMPLE_ROWS) if not problem
+    ]
+    if is_headless(sample):
+        cells = _cells(islice(source.lines(), head, None), delimiters[0], head + 1)
+        records = rows_below(cells, [""] * len(sample[0]))
+        parsed = read_rows(records, "table", source.where, columns, roles, header_line=head + 1, named=False)
+        if parsed:
+            parsed.drafts = _then(parsed.drafts, parsed, delimiters[0], [])
+        return parsed
     if missing:
         raise missing
-    if not columns and _plainly_pairs(list(islice(_cells(iter(lines[head:]), delimiters[0]), _SAMPLE_ROWS))):
-        return _headless(source, delimiters[0], head)
-    first = next(_cells(iter(lines[head:]), delimiters[0]))
-    return _below(source, (head + 1, [c.strip() for c in first[1]], ""), delimiters[0], head + 1, columns, roles)
+    names = [c.strip() for c in sample[0]] if sample else []
+    return _below(source, (head + 1, names, ""), delimiters[0], head + 1, columns, roles)
 
 
 def _steady(lines: Sequence[str], delimiter: str, header: Cells) -> bool:
@@ -99,21 +109,13 @@ def _then(drafts: Iterable[Draft], parsed: Parsed, delimiter: str, remarks: Sequ
     parsed.remarks += remarks
 
 
-def _plainly_pairs(rows: Sequence[Cells]) -> bool:
-    """Two cells in every row, and the first ones ask, in the very first row too: it is no header."""
-    asking = [bool(r[1]) and r[1][0].rstrip().endswith(("?", "？")) for r in rows]
-    answering = sum(len(r[1]) == 2 and not r[1][1].rstrip().endswith(("?", "？")) for r in rows)
-    return len(rows) >= _FEWEST and asking[0] and sum(asking) >= 0.8 * len(rows) and answering >= 0.9 * len(rows)
-
-
-def _headless(source: Source, delimiter: str, head: int) -> Parsed | None:
-    """A table whose first row is a record already."""
-    cells = _cells(islice(source.lines(), head, None), delimiter, head + 1)
-    rows = rows_below(cells, ["question", "answer"])
-    parsed = read_rows(rows, "table", source.where, {"question": "question", "answer": "answer"}, None)
-    if parsed:
-        parsed.drafts = _then(parsed.drafts, parsed, delimiter, [("warning", "no_header", head + 1, {})])
-    return parsed
+def is_headless(rows: Sequence[Sequence[str]]) -> bool:
+    """The first of ``rows`` is a record: a question, a date, a number where the rows below have such."""
+    if len(rows) < _FEWEST:
+        return False
+    below = profile_columns([{str(i): cell for i, cell in enumerate(cells)} for cells in rows[1:]])
+    first = ((str(i), cell.strip()) for i, cell in enumerate(rows[0]))
+    return any(cell and i in below and looks_like_content(cell, below[i]) for i, cell in first)
 
 
 def _likely_delimiters(lines: Sequence[str]) -> list[str]:
@@ -124,6 +126,8 @@ def _likely_delimiters(lines: Sequence[str]) -> list[str]:
         return (sum(c == counts[0] > 0 for c in counts), counts[0]) if counts else (0, 0)
 
     held = [d for d in _DELIMITERS if any(d in line for line in lines[:HEADER_ROWS])]
+    if lines:  # full-width marks are punctuation, unless they part the first line
+        held = [d for d in held if d not in "，；" or d in lines[0]]
     # The header alone is the best witness: a comma in a question is no delimiter.
     return sorted(held, key=lambda d: (-min(1, steadiness(d)[1]), -steadiness(d)[0], _DELIMITERS.index(d))) or [","]
 
@@ -150,7 +154,7 @@ def find_header(rows: Sequence[Cells], where: str, columns: Names, sure: bool) -
                 return line, names, ""
             continue
         try:
-            given_columns([n for n in names if n], columns, f"{where}:{line}")
+            given_columns(unique_names(names), columns, f"{where}:{line}")
         except DataError as error:
             missing = missing or error
             continue
@@ -223,7 +227,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
     seen: Counter[str] = Counter()
     out = []
     for number, raw in enumerate(names, 1):
-        name = raw.strip() or f"({number})"
+        name = raw.strip() or column_number(number)
         seen[name] += 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return out
