@@ -127,6 +127,8 @@ def _value(lines: Sequence[str], field: _Field) -> str:
 
 def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
+    if all(is_field_name(name) and role_of(name) in ("user", "assistant") for name in labels):
+        return True
     by_label = {label: plain for plain, label in labels.items()}
     order = list(labels.values())
     question, answer = order.index(chosen.question), order.index(chosen.answer)
