@@ -69,7 +69,7 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
         return None
     parsed.drafts = list(parsed.drafts)
     account = LineRoles(lines)
-    account.assign(0, records[0][0].line, "left_out")
+    account.assign_preamble(records[0][0].line)
     used = ranked[0].layout.columns()
     for fields in records:
         for field, after in zip(fields, [*fields[1:], None], strict=True):

@@ -109,7 +109,8 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
     shown = {t.name: t.shown for t in turns if t.shown} | {m.name: m.shown for m in marks if m.name not in names}
 
     def ask(key: str, readings: Sequence[Mapping[str, str]], **values: object) -> Exception:
-        settings: list[Settings] = [{"roles": _as_roles(reading, shown)} for reading in readings]
+        named = [_as_roles(reading, shown) for reading in readings]
+        settings: list[Settings] = [{"roles": one} for one in named if all(one.values())]
         text = "\n".join(sample)
         alternatives = try_alternatives(settings, lambda s: _drafts(text, where, s["roles"]), where)
         return ambiguous(key, f"{where}:{marks[0].line + 1 if marks else 1}", alternatives, **values)
@@ -119,7 +120,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
     if others:
         learned = names | dict.fromkeys(others, "assistant")
         raise ask("reading.part_of_the_answer", [names, learned], names=_listed(shown.get(n, n) for n in others))
-    both = {t.role for t in turns} >= {"user", "assistant"}
+    both = {t.role for t in turns if t.shown} >= {"user", "assistant"}
     score = role_score(turns) if both else CLEAR
     if score <= -CLEAR and abs(known_names(turns)) < 1:
         names = swapped(names)

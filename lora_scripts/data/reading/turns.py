@@ -69,6 +69,12 @@ def _is_title(body: Sequence[str]) -> bool:
     return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
 
 
+def _is_topic(line: str) -> bool:
+    """Whether a line is the title of a section, under which several records stand."""
+    ornamented_number = line.strip()[:1] in "=*—－-" and any(map(str.isdigit, line))
+    return bool(_TITLE.fullmatch(line)) and not _is_divider(line) and not ornamented_number
+
+
 def _is_divider(line: str) -> bool:
     return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
 
@@ -90,7 +96,7 @@ def turns_of(
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
-        behind = stop < end
+        behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             if not body[-1].strip() or body[-1] == PAGE_LINE or (opens and _is_title(body)):
                 body.pop()
@@ -139,7 +145,7 @@ def account_for_turns(
     """Give each line its role; the numbers of the lines of record headers and titles."""
     top = header_start(lines, 0, turns[0].line - 1, header)
     footer = footer_start(lines, turns[-1].line)
-    account.assign(0, top, "left_out")
+    account.assign_preamble(top)
     account.assign(top, turns[0].line - 1, "metadata")
     headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip(" \t\x00")]
     ends = [t.line - 1 for t in turns[1:]] + [footer]
