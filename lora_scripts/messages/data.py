@@ -62,22 +62,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "add the colons, or set roles: {{user: [{user}], assistant: [{assistant}]}}",
         "请补上冒号，或设置 roles: {{user: [{user}], assistant: [{assistant}]}}",
     ),
-    "choose_reading": (
-        "put the line of the reading that is meant into the config (or `read_records(…)`): {alternatives}",
-        "请把正确读法的那一行写进配置文件：{alternatives}",
-    ),
     "ambiguous_roles": (
         "several pairs of speakers fit; which one asks and which one answers?",
         "有几组说话人都说得通：谁在问、谁在答？",
     ),
-    "ambiguous_roles.fix": ("set roles to one of: {guesses}", "请把 roles 设为其中之一：{guesses}"),
+    "ambiguous_roles.fix": ("say who asks and who answers with `roles`", "请用 `roles` 写明谁在问、谁在答"),
     "bad_role": ("{name} is not a role", "{name} 不是角色名"),
     "bad_role.fix": ("use user, assistant or system", "请用 user、assistant 或 system"),
     "two_roles": ("{name} stands under two roles", "{name} 同时写在两个角色下"),
     "two_roles.fix": ("keep it under one", "请只保留一个"),
-    "ambiguous_columns": ("several columns could be the {side}", "有几列都可能是{side}"),
-    "side.question": ("question", "问题"),
-    "side.answer": ("answer", "答案"),
     "bad_column_key": ("{name} is not a key of columns", "{name} 不是 columns 的键"),
     "bad_column_key.fix": (
         "use question, answer, rejected, input, system or history",
@@ -85,14 +78,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "no_column": ("there is no column {name}; there are: {there}", "没有 {name} 这一列；现有：{there}"),
     "no_column.fix": ("correct `columns`", "请改正 `columns`"),
-    "no_columns": (
-        "which columns or keys hold question and answer? There are: {there}",
-        "哪一列（键）是问题，哪一列是答案？现有：{there}",
-    ),
-    "no_columns.fix": (
-        "name them in the config: `columns: {{question: …, answer: …}}`; or add a header row",
-        "请在配置中写明 `columns: {{question: …, answer: …}}`；或补上表头",
-    ),
     "not_json": ("this is not JSON: it begins with neither {{ nor [", "这不是 JSON：开头既不是 {{ 也不是 ["),
     "not_json.fix": (
         "give the file the suffix of what it is (.txt, .csv), or export it again",
@@ -125,12 +110,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "detail.pairs": ("one question and answer each", "一问一答"),
     "detail.conversations": ("conversations of several turns", "多轮对话"),
     "detail.table": ("delimiter {delimiter}; {columns}", "分隔符 {delimiter}；{columns}"),
-    "detail.objects": ("{shapes}", "{shapes}"),
     "detail.not_used": ("{detail} (not used: {names})", "{detail}（未使用：{names}）"),
-    "detail.headless": (
-        "delimiter {delimiter}; no header: question, answer",
-        "分隔符 {delimiter}；没有表头：问题、答案",
-    ),
     "detail.workbook": ("{sheets}", "{sheets}"),
     "detail.fields": ("two fields a line: question, answer", "每行两栏：问题、答案"),
     "detail.numbered": ("numbered questions, the answer below each", "编号的问题，答案在其下"),
@@ -178,18 +158,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.answered_elsewhere": ("answered elsewhere (by phone …)", "答案只写了“电话已答复”之类"),
     "reason.discarded": ("discarded by its annotators", "标注时已作废"),
     "note.discarded": ("its annotations were discarded or cancelled", "标注结果为 discarded（已作废）"),
-    "finding.rows_joined": (
-        "{count} rows go on with the answer of the row above (their question is one merged cell); they are joined",
-        "有 {count} 行是上一行答案的延续（问题是合并单元格）；已连成一条",
-    ),
-    "finding.discarded_answers": (
-        "{count} answers that were discarded by annotators are left out",
-        "有 {count} 个答案在标注时已作废（discarded），没有采用",
-    ),
-    "finding.option_numbers_read": (
-        "{count} answers are numbers of options; they are read as letters",
-        "{count} 个答案是选项的序号；已读作字母",
-    ),
     "reason.context_only": ("no turn to learn (weight 0)", "没有要学习的回答（weight 为 0）"),
     "reason.orphan_answer": ("answer without question", "有答无问"),
     "reason.misplaced_system": ("system text inside a conversation", "系统提示在对话中间"),
@@ -324,84 +292,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "look at a few with `preview`; write speakers' names if that is wrong",
         "请用 `preview` 看几条；如不对，请补上称呼",
     ),
-    "finding.hidden_rows": (
-        "sheet {name}: {count} hidden rows (a filter, maybe) are read like the others",
-        "工作表 {name}：有 {count} 行是隐藏的（可能是筛选），与其他行一样读入",
-    ),
-    "finding.hidden_rows.fix": ("delete them, if they are not meant", "若不需要，请在 Excel 中删除这些行"),
-    "finding.columns_not_understood": (
-        "text that is not used, because the name of its column or key says nothing: {names}",
-        "有文字没有用上，因为列名（键名）看不出含义：{names}",
-    ),
-    "finding.columns_not_understood.fix": (
-        "name it in `columns` (input, system, history …) if the model needs it; otherwise nothing is to do",
-        "模型需要它时，请写进 `columns`（input、system、history …）；不需要则不必处理",
-    ),
-    "finding.columns_left_out": (
-        "another question or answer column is there and not used: {names}",
-        "还有其他像问题或答案的列，没有使用：{names}",
-    ),
-    "finding.columns_left_out.fix": ("set `columns` if that one is meant", "若应使用它，请设置 `columns`"),
-    "finding.message_keys_not_used": ("keys of messages that are not used: {names}", "消息里没有使用的键：{names}"),
-    "finding.reasoning_kept": (
-        "{count} answers have a chain of thought beside them ({names}); it is kept with the record, not trained on",
-        "{count} 个回答带有思考过程（{names}）；只保存在记录里，不参与训练",
-    ),
-    "finding.reasoning_kept.fix": (
-        "put it into the answer, if the model is to write it",
-        "若要模型写出思考过程，请把它放进答案",
-    ),
-    "finding.context_turns": (
-        "{count} turns have {names} 0: they are context, not trained on",
-        "{count} 轮回答的 {names} 为 0：只作上下文，不参与训练",
-    ),
-    "finding.several_answers": (
-        "{count} questions have several answers; each makes a record of its own",
-        "{count} 个问题有多个答案；每个答案各成一条",
-    ),
-    "finding.several_answers.fix": ("keep the best one, if they contradict each other", "若互相矛盾，请只留最好的一个"),
-    "finding.literal_breaks_read": (
-        "{count} texts spell their line breaks as \\n; they are read as line breaks",
-        "{count} 段文字里换行写成了 \\n；已读作换行",
-    ),
-    "finding.literal_breaks_kept": (
-        "{count} texts hold \\n, which the model would learn to write",
-        "{count} 段文字里有 \\n，模型会照样学会写 \\n",
-    ),
-    "finding.literal_breaks_kept.fix": (
-        "replace it by a line break in the file, unless it is meant",
-        "若非有意，请在文件中改成真正的换行",
-    ),
-    "finding.html_read": (
-        "{count} texts held HTML (tags, &nbsp; …); it is taken out",
-        "{count} 段文字里有 HTML（标签、&nbsp; 等）；已去掉",
-    ),
-    "finding.html_kept": (
-        "{count} texts hold HTML (tags, &nbsp; …), which the model would learn to write",
-        "{count} 段文字里有 HTML（标签、&nbsp; 等），模型会照样学会写",
-    ),
-    "finding.html_kept.fix": ("take it out of the file, unless it is meant", "若非有意，请在文件中去掉"),
-    "finding.role_marks_in_text": (
-        "{count} texts hold marks of speakers ({names}): conversations inside of one text, learned as they stand",
-        "{count} 段文字里有说话人标记（{names}）：一段文字里含有多轮对话，按原样学习",
-    ),
-    "finding.role_marks_in_text.fix": (
-        "write such conversations as `messages`, if their turns are to be told apart",
-        "若要区分各轮，请改写成 `messages` 格式",
-    ),
-    "finding.messages_without_conversation": (
-        "{count} rows are one message each, and no column tells which belong together: every question begins a record",
-        "{count} 行每行一条消息，但没有会话编号列：每个提问开始一条新记录",
-    ),
-    "finding.messages_without_conversation.fix": (
-        "add a column with the conversation's id, if they are longer conversations",
-        "若是多轮对话，请加一列会话编号",
-    ),
-    "finding.speakers_left_out": (
-        "{count} messages by others than user and assistant are left out: {names}",
-        "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",
-    ),
-    "finding.speakers_left_out.fix": ("name them in `roles`, if they are meant", "若需要，请在 `roles` 里写明"),
     "finding.tools_not_shown": (
         "{count} conversations list tools; the model is not shown them",
         "{count} 段对话列出了工具；模型看不到它们",

@@ -1,6 +1,21 @@
 """Texts about the reading of running text: questions to the user, and what was made of each line."""
 
 TEXTS: dict[str, tuple[str, str]] = {
+    "choose_reading": (
+        "put the line of the reading that is meant into the config (or `read_records(…)`): {alternatives}",
+        "请把正确读法的那一行写进配置文件：{alternatives}",
+    ),
+    "ambiguous_columns": ("several columns could be the {side}", "有几列都可能是{side}"),
+    "no_columns": (
+        "which columns or keys hold question and answer? There are: {there}",
+        "哪一列（键）是问题，哪一列是答案？现有：{there}",
+    ),
+    "no_columns.fix": (
+        "name them in the config: `columns: {{question: …, answer: …}}`; or add a header row",
+        "请在配置中写明 `columns: {{question: …, answer: …}}`；或补上表头",
+    ),
+    "side.question": ("question", "问题"),
+    "side.answer": ("answer", "答案"),
     "not_understood": (
         "{count} of {total} lines are neither question nor answer nor anything else that is known",
         "{total} 行中有 {count} 行既不是问题也不是答案，也看不出是什么",
@@ -135,5 +150,95 @@ TEXTS: dict[str, tuple[str, str]] = {
     "finding.table_without_pairs.fix": (
         "name its headers with `columns` if it holds data",
         "其中有数据的，请用 `columns` 指出表头",
+    ),
+    "finding.hidden_rows": (
+        "sheet {name}: {count} hidden rows (a filter, maybe) are read like the others",
+        "工作表 {name}：有 {count} 行是隐藏的（可能是筛选），与其他行一样读入",
+    ),
+    "finding.hidden_rows.fix": ("delete them, if they are not meant", "若不需要，请在 Excel 中删除这些行"),
+    "finding.columns_not_understood": (
+        "text that is not used, because the name of its column or key says nothing: {names}",
+        "有文字没有用上，因为列名（键名）看不出含义：{names}",
+    ),
+    "finding.columns_not_understood.fix": (
+        "name it in `columns` (input, system, history …) if the model needs it; otherwise nothing is to do",
+        "模型需要它时，请写进 `columns`（input、system、history …）；不需要则不必处理",
+    ),
+    "finding.columns_left_out": (
+        "another question or answer column is there and not used: {names}",
+        "还有其他像问题或答案的列，没有使用：{names}",
+    ),
+    "finding.columns_left_out.fix": ("set `columns` if that one is meant", "若应使用它，请设置 `columns`"),
+    "finding.message_keys_not_used": ("keys of messages that are not used: {names}", "消息里没有使用的键：{names}"),
+    "finding.reasoning_kept": (
+        "{count} answers have a chain of thought beside them ({names}); it is kept with the record, not trained on",
+        "{count} 个回答带有思考过程（{names}）；只保存在记录里，不参与训练",
+    ),
+    "finding.reasoning_kept.fix": (
+        "put it into the answer, if the model is to write it",
+        "若要模型写出思考过程，请把它放进答案",
+    ),
+    "finding.context_turns": (
+        "{count} turns have {names} 0: they are context, not trained on",
+        "{count} 轮回答的 {names} 为 0：只作上下文，不参与训练",
+    ),
+    "finding.several_answers": (
+        "{count} questions have several answers; each makes a record of its own",
+        "{count} 个问题有多个答案；每个答案各成一条",
+    ),
+    "finding.several_answers.fix": ("keep the best one, if they contradict each other", "若互相矛盾，请只留最好的一个"),
+    "finding.literal_breaks_read": (
+        "{count} texts spell their line breaks as \\n; they are read as line breaks",
+        "{count} 段文字里换行写成了 \\n；已读作换行",
+    ),
+    "finding.literal_breaks_kept": (
+        "{count} texts hold \\n, which the model would learn to write",
+        "{count} 段文字里有 \\n，模型会照样学会写 \\n",
+    ),
+    "finding.literal_breaks_kept.fix": (
+        "replace it by a line break in the file, unless it is meant",
+        "若非有意，请在文件中改成真正的换行",
+    ),
+    "finding.html_read": (
+        "{count} texts held HTML (tags, &nbsp; …); it is taken out",
+        "{count} 段文字里有 HTML（标签、&nbsp; 等）；已去掉",
+    ),
+    "finding.html_kept": (
+        "{count} texts hold HTML (tags, &nbsp; …), which the model would learn to write",
+        "{count} 段文字里有 HTML（标签、&nbsp; 等），模型会照样学会写",
+    ),
+    "finding.html_kept.fix": ("take it out of the file, unless it is meant", "若非有意，请在文件中去掉"),
+    "finding.role_marks_in_text": (
+        "{count} texts hold marks of speakers ({names}): conversations inside of one text, learned as they stand",
+        "{count} 段文字里有说话人标记（{names}）：一段文字里含有多轮对话，按原样学习",
+    ),
+    "finding.role_marks_in_text.fix": (
+        "write such conversations as `messages`, if their turns are to be told apart",
+        "若要区分各轮，请改写成 `messages` 格式",
+    ),
+    "finding.messages_without_conversation": (
+        "{count} rows are one message each, and no column tells which belong together: every question begins a record",
+        "{count} 行每行一条消息，但没有会话编号列：每个提问开始一条新记录",
+    ),
+    "finding.messages_without_conversation.fix": (
+        "add a column with the conversation's id, if they are longer conversations",
+        "若是多轮对话，请加一列会话编号",
+    ),
+    "finding.speakers_left_out": (
+        "{count} messages by others than user and assistant are left out: {names}",
+        "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",
+    ),
+    "finding.speakers_left_out.fix": ("name them in `roles`, if they are meant", "若需要，请在 `roles` 里写明"),
+    "finding.discarded_answers": (
+        "{count} answers that were discarded by annotators are left out",
+        "有 {count} 个答案在标注时已作废（discarded），没有采用",
+    ),
+    "finding.option_numbers_read": (
+        "{count} answers are numbers of options; they are read as letters",
+        "{count} 个答案是选项的序号；已读作字母",
+    ),
+    "finding.rows_joined": (
+        "{count} rows go on with the answer of the row above (their question is one merged cell); they are joined",
+        "有 {count} 行是上一行答案的延续（问题是合并单元格）；已连成一条",
     ),
 }

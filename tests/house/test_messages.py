@@ -133,7 +133,7 @@ def test_every_filed_text_is_named_by_code():
 
 
 def test_every_reason_for_leaving_out_has_words():
-    """The ledger's bins, as ``Draft(reason=…)``, ``_UnfitError(…)`` and ``leave_out(place, …)`` name them."""
+    """The ledger's bins, as ``Draft(reason=…)``, ``UnfitError(…)`` and ``leave_out(place, …)`` name them."""
     reasons = set()
     for path in SOURCES:
         for node in ast.walk(tree(path)):
@@ -141,7 +141,7 @@ def test_every_reason_for_leaving_out_has_words():
                 continue
             if called(node) == "leave_out" and len(node.args) > 1:
                 reasons.update(constants(node.args[1]))
-            elif called(node) == "_UnfitError":
+            elif called(node) == "UnfitError":
                 reasons.update(constants(node.args[0]))
             elif called(node) == "Draft":
                 reasons.update(w for k in node.keywords if k.arg == "reason" for w in constants(k.value))

@@ -61,5 +61,5 @@ def ambiguous(key: str, where: str, alternatives: Sequence[Alternative], **value
     if not alternatives:
         return DataError(key, where=where, **values)
     shown = "\n".join(f"{number}) {one}" for number, one in enumerate(alternatives, 1))
-    fix = text("data.choose_reading", alternatives="\n" + shown)
+    fix = text("reading.choose_reading", alternatives="\n" + shown)
     return AmbiguousDataError([Problem(text(key, **values), where, fix)], alternatives)

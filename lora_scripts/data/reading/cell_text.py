@@ -69,11 +69,14 @@ class CellText:
     def remarks(self, line: int) -> list[Remark]:
         """What has to be said at the end of the file."""
         out: list[Remark] = []
-        for kind in ("literal_breaks", "html"):
-            if count := self.counts[f"{kind}_read"]:
-                out.append(("info", f"{kind}_read", line, {"count": count}))
-            if count := self.counts[f"{kind}_kept"]:
-                out.append(("warning", f"{kind}_kept", line, {"count": count}))
+        for kind, severity in (
+            ("literal_breaks_read", "info"),
+            ("literal_breaks_kept", "warning"),
+            ("html_read", "info"),
+            ("html_kept", "warning"),
+        ):
+            if count := self.counts[kind]:
+                out.append((severity, kind, line, {"count": count}))
         if self.role_marks:
             names = ", ".join(self.role_marks)
             out.append(("warning", "role_marks_in_text", line, {"count": self.counts["role_marks"], "names": names}))

@@ -25,7 +25,7 @@ from lora_scripts.data.reading.columns import (
     question_score,
 )
 
-Row = Mapping[str, Any]
+Values = Mapping[str, Any]
 
 CLEAR_MARGIN = 0.75  # points by which the best hypothesis has to beat the second
 FEWEST_UNNAMED = 2  # rows below the first that let columns without names be read
@@ -100,7 +100,7 @@ class ColumnProfile:
 _NOTHING = ColumnProfile(0, 0, 0, 0.0, 0.0, "empty")
 
 
-def profile_columns(rows: Sequence[Row]) -> dict[str, ColumnProfile]:
+def profile_columns(rows: Sequence[Values]) -> dict[str, ColumnProfile]:
     """The profile of each column of ``rows``."""
     values: dict[str, list[Any]] = {}
     for row in rows:
@@ -235,6 +235,14 @@ def _layout(
     )
 
 
+def layout_beside(names: Sequence[str]) -> RowLayout:
+    """System, history and reasoning as they stand beside a list of messages."""
+    roles = {header_role(plain_header(name)): name for name in reversed(names)}
+    return RowLayout(
+        system=roles.get("system", ""), history=roles.get("history", ""), reasoning=roles.get("reasoning", "")
+    )
+
+
 def _repeats(question: str, answer: str, names: Sequence[str], plain: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Further columns of the same two names with a number behind them: 问题1, 答案1, 问题2, 答案2."""
 
@@ -316,7 +324,7 @@ def unread_columns(layout: RowLayout, profiles: Mapping[str, ColumnProfile]) -> 
     return roles
 
 
-def layout_by_content(row: Row, profiles: Mapping[str, ColumnProfile]) -> RowLayout | None:
+def layout_by_content(row: Values, profiles: Mapping[str, ColumnProfile]) -> RowLayout | None:
     """The layout of columns without names, where it is beyond doubt: one column asks, one other holds text.
 
     ``row`` is the first row; its question ends with a question mark.

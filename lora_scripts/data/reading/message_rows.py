@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from lora_scripts.data.reading.columns import header_role, is_body_name, plain_header
-from lora_scripts.data.reading.evidence import ColumnProfile, Row
-from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, plain_name, role_of
-from lora_scripts.data.records import Draft, Message
+from lora_scripts.data.reading.columns import header_role, is_body_name, plain_header, shown
+from lora_scripts.data.reading.evidence import ColumnProfile, Values
+from lora_scripts.data.reading.message_speakers import learn_speakers, speaker_roles
+from lora_scripts.data.reading.names import plain_name, role_of
+from lora_scripts.data.reading.row_head import Head, Row
+from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
 _CONVERSATION = re.compile(r"id$|session|conversation|ticket|thread|dialog|chat|会话|对话|工单|单号|编号|案件|流水")
 _ORDER = re.compile(r"^(?:seq|order|turn|turn_id|index|idx|step|no|msg_id|message_id)$|序|轮次|第几")
 _TIME = re.compile(r"时间|日期|time|date|timestamp|created_at")
+_NAMED = 12  # names in a message
 _KNOWN_SHARE = 0.7  # of the values of a speaker column that are names of known roles
-_ROLE_WORDS = {
-    "user": sorted(n for n in USER_NAMES if len(n) > 1),
-    "assistant": sorted(n for n in ASSISTANT_NAMES if len(n) > 1),
-}
+
+
+# Line and values of the messages of one conversation.
+Conversation = list[tuple[int, Values]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class MessageColumns:
 
 
 def find_message_columns(
-    rows: Sequence[Row], profiles: Mapping[str, ColumnProfile], roles: Mapping[str, str]
+    rows: Sequence[Values], profiles: Mapping[str, ColumnProfile], roles: Mapping[str, str]
 ) -> MessageColumns | None:
     """The columns of ``rows`` where each is one message; None where they are not.
 
@@ -82,7 +85,7 @@ def find_message_columns(
     return MessageColumns(speaker, content, conversation, order)
 
 
-def _is_speaker(name: str, rows: Sequence[Row], profile: ColumnProfile, roles: Mapping[str, str]) -> bool:
+def _is_speaker(name: str, rows: Sequence[Values], profile: ColumnProfile, roles: Mapping[str, str]) -> bool:
     if profile.kind == "structure" or profile.mean_length > 20 or profile.filled < 0.9 * profile.rows:
         return False
     values = [plain_name(str(row.get(name, ""))) for row in rows]
@@ -92,7 +95,7 @@ def _is_speaker(name: str, rows: Sequence[Row], profile: ColumnProfile, roles: M
     return header_role(plain_header(name)) == "speaker" and 1 < profile.distinct < 0.9 * profile.filled
 
 
-def _takes_turns(name: str, rows: Sequence[Row], profiles: Mapping[str, ColumnProfile]) -> bool:
+def _takes_turns(name: str, rows: Sequence[Values], profiles: Mapping[str, ColumnProfile]) -> bool:
     """Two values, both of which stand in every conversation (方向: 来, 去)."""
     if profiles[name].distinct != 2 or not profiles[name].categorical:
         return False
@@ -105,7 +108,7 @@ def _takes_turns(name: str, rows: Sequence[Row], profiles: Mapping[str, ColumnPr
     return False
 
 
-def _conversation_score(name: str, rows: Sequence[Row], profile: ColumnProfile) -> float:
+def _conversation_score(name: str, rows: Sequence[Values], profile: ColumnProfile) -> float:
     """How likely a column tells which messages belong together: it repeats, mostly in neighbouring rows."""
     if (
         not 1 < profile.distinct <= 0.75 * profile.filled
@@ -120,56 +123,9 @@ def _conversation_score(name: str, rows: Sequence[Row], profile: ColumnProfile) 
     return named + (1.0 if scattered < 1.5 else 0.2) - (1.5 if profile.kind == "date" else 0.0) - 0.5
 
 
-def speaker_roles(conversations: Sequence[Sequence[tuple[str, str]]], given: Mapping[str, str]) -> dict[str, str]:
-    """Plain name → role for the speakers of conversations; a name in doubt is missing.
-
-    Evidence: what the user gave, names of roles, role words within a name (``李律师``, ``客服小美``), who is in many
-    conversations (staff) and who in one (a customer), and who is left where the other side is known.
-
-    Args:
-        conversations: (plain name, content) of each message, by conversation.
-        given: Plain name → role as the user gave them.
-    """
-    roles = dict(given)
-    names = {name for conversation in conversations for name, _ in conversation}
-    for name in names - roles.keys():
-        if role := role_of(name) or _role_within(name):
-            roles[name] = role
-    unknown = names - roles.keys()
-    presence = Counter(name for conversation in conversations for name in {n for n, _ in conversation})
-    if unknown and len(conversations) >= 3 and "assistant" not in roles.values():
-        often = {n for n in unknown if presence[n] >= max(3, 0.3 * len(conversations))}
-        rare = {n for n in unknown if presence[n] <= max(1, 0.1 * len(conversations))}
-        if often and rare and len(rare) > len(often):
-            roles |= dict.fromkeys(often, "assistant") | dict.fromkeys(rare, "user")
-    sides: dict[str, Counter[str]] = defaultdict(Counter)
-    for conversation in conversations:
-        here = {name for name, _ in conversation}
-        strangers, known = here - roles.keys(), {roles[n] for n in here if roles.get(n) in ("user", "assistant")}
-        if len(strangers) == 1 and len(known) == 1:
-            sides[next(iter(strangers))]["assistant" if known == {"user"} else "user"] += 1
-    return roles | {name: votes.most_common(1)[0][0] for name, votes in sides.items() if len(votes) == 1}
-
-
-def _role_within(name: str) -> str:
-    """The role that a word within a name tells; of several the one that ends last: ``患者家属王女士``."""
-    ends = [
-        (name.rfind(word) + len(word), len(word), role)
-        for role, words in _ROLE_WORDS.items()
-        for word in words
-        if word in name
-    ]
-    return max(ends)[2] if ends and not name.isascii() else ""
-
-
-def spoken(conversation: Iterable[tuple[int, Row]], columns: MessageColumns) -> list[tuple[str, str]]:
-    """(plain name, content) of the messages of a conversation."""
-    return [(plain_name(str(r.get(columns.speaker) or "")), str(r.get(columns.content) or "")) for _, r in conversation]
-
-
-def conversations_of(rows: Iterable[tuple[int, Row]], columns: MessageColumns) -> list[list[tuple[int, Row]]]:
+def conversations_of(rows: Iterable[tuple[int, Values]], columns: MessageColumns) -> list[Conversation]:
     """The rows by conversation, in the order in which conversations begin and messages follow each other."""
-    groups: dict[str, list[tuple[int, Row]]] = {}
+    groups: dict[str, list[tuple[int, Values]]] = {}
     for line, row in rows:
         groups.setdefault(str(row.get(columns.conversation, "")) if columns.conversation else "", []).append(
             (line, row)
@@ -190,51 +146,91 @@ def _sort_key(value: Any) -> float | str:
         return re.sub(r"(?<!\d)(\d)(?!\d)", r"0\1", str(value))  # 9:05 before 10:00
 
 
-def drafts_of_messages(
-    conversations: Iterable[Sequence[tuple[int, Row]]],
-    columns: MessageColumns,
-    roles: Mapping[str, str],
-    left_out: Counter[str],
-    units: Counter[str],
-    part: str = "",
-) -> Iterator[Draft]:
-    """The drafts of conversations whose messages are rows.
+@dataclass(slots=True)
+class MessageRows:
+    """Reads a file with one message a row; all its rows are held, for they may be in any order."""
 
-    Args:
-        conversations: From ``conversations_of``.
-        columns: Which column holds what.
-        roles: Plain name → role, from ``speaker_roles``.
-        left_out: Is filled: speakers without a role and system notices, by name.
-        units: Is filled, see ``Parsed.units``.
-        part: As in ``Draft``.
-    """
-    for conversation in conversations:
-        turns: list[tuple[int, Message]] = []
+    head: Head
+    columns: MessageColumns
+    given: dict[str, str]
+    first_line: int = 0
+
+    def __post_init__(self) -> None:
+        rows = [(row.line, row.value) for row in self.head.rows if isinstance(row.value, dict)]
+        talks = [self._talk(conversation) for conversation in conversations_of(rows, self.columns)]
+        learn_speakers(talks, self.given, self.head)
+
+    def _talk(self, conversation: Conversation) -> list[tuple[str, str]]:
+        return [(self._speaker(row), str(row.get(self.columns.content) or "")) for _, row in conversation]
+
+    def _speaker(self, row: Values) -> str:
+        return plain_name(str(row.get(self.columns.speaker) or ""))
+
+    def read(self, rows: Iterable[Row], parsed: Parsed) -> Iterator[Draft]:
+        """The drafts of ``rows``; completes ``parsed`` at the end."""
+        held: list[tuple[int, Values]] = []
+        for row in rows:
+            if isinstance(row.value, dict):
+                held.append((row.line, row.value))
+                continue
+            note = row.problem or say("data.note.not_an_object")
+            parsed.units["left_out"] += 1
+            yield Draft(row.line, reason=row.reason, note=note, part=self.head.part, index=row.index_on_line)
+        self.first_line = held[0][0] if held else 1
+        conversations = conversations_of(held, self.columns)
+        roles = speaker_roles([self._talk(one) for one in conversations], self.given)
+        left_out: Counter[str] = Counter()
+        for conversation in conversations:
+            turns = list(self._turns(conversation, roles, left_out, parsed.units))
+            parts = [turns] if self.columns.conversation else _parted_at_questions(turns)
+            for part in parts:
+                yield self._draft(part, conversation[0][0])
+        self._report(parsed, [row for _, row in held], roles, left_out)
+
+    def _turns(
+        self, conversation: Conversation, roles: Mapping[str, str], left_out: Counter[str], units: Counter[str]
+    ) -> Iterator[tuple[int, Message]]:
+        begun = False
         for line, row in conversation:
-            name, content = plain_name(str(row.get(columns.speaker) or "")), str(row.get(columns.content) or "")
+            name, content = self._speaker(row), str(row.get(self.columns.content) or "")
             role = roles.get(name, "")
-            notice = role == "system" and (bool(turns) or name != "system")
+            notice = role == "system" and (begun or name != "system")
             if not role or notice:
-                left_out[str(row.get(columns.speaker) or "")] += 1
+                left_out[str(row.get(self.columns.speaker) or "")] += 1
                 units["left_out"] += 1
                 continue
             units[{"user": "question", "assistant": "answer"}.get(role, "system")] += 1
             if content.strip():
-                turns.append((line, Message(role, content)))
-        first = conversation[0][0]
-        if columns.conversation:
-            yield _draft(turns, first, part)
-            continue
-        # without an id, a user's message behind an answer begins the next record
-        start = 0
-        for at in range(1, len(turns)):
-            if turns[at][1].role == "user" and turns[at - 1][1].role == "assistant":
-                yield _draft(turns[start:at], first, part)
-                start = at
-        yield _draft(turns[start:], first, part)
+                begun = True
+                yield line, Message(role, content)
+
+    def _draft(self, turns: Sequence[tuple[int, Message]], line: int) -> Draft:
+        if not turns:
+            return Draft(line, reason="no_pair", note=say("data.note.no_turns"), part=self.head.part)
+        return Draft(turns[0][0], tuple(message for _, message in turns), part=self.head.part)
+
+    def _report(self, parsed: Parsed, rows: Sequence[Values], roles: Mapping[str, str], left_out: Counter[str]) -> None:
+        used = {self.columns.content, *self.columns.columns()}
+        unread = Counter(name for row in rows for name, v in row.items() if name not in used and v not in ("", None))
+        parsed.units["metadata"] += unread.total() + len(rows) * len(self.columns.columns())
+        who = ", ".join(f"{name} → {role}" for name, role in sorted(roles.items(), key=lambda item: item[1])[:8])
+        parsed.detail = f"{self.columns}; {who}"
+        if unread:
+            names = ", ".join(map(shown, list(unread)[:_NAMED]))
+            parsed.detail = say("data.detail.not_used", detail=parsed.detail, names=names)
+        if not self.columns.conversation:
+            parsed.remarks.append(("warning", "messages_without_conversation", self.first_line, {"count": len(rows)}))
+        if left_out:
+            listed = ", ".join(f"{shown(name)} ({count})" for name, count in left_out.most_common(_NAMED))
+            values: dict[str, object] = {"names": listed, "count": left_out.total()}
+            parsed.remarks.append(("warning", "speakers_left_out", self.first_line, values))
 
 
-def _draft(turns: Sequence[tuple[int, Message]], line: int, part: str) -> Draft:
-    if not turns:
-        return Draft(line, reason="no_pair", note=say("data.note.no_turns"), part=part)
-    return Draft(turns[0][0], tuple(message for _, message in turns), part=part)
+def _parted_at_questions(turns: Sequence[tuple[int, Message]]) -> Iterator[Sequence[tuple[int, Message]]]:
+    """Without an id, a user's message behind an answer begins the next record."""
+    start = 0
+    for at in range(1, len(turns)):
+        if turns[at][1].role == "user" and turns[at - 1][1].role == "assistant":
+            yield turns[start:at]
+            start = at
+    yield turns[start:]

@@ -6,16 +6,23 @@ a conversation of its own: what the two conversations share is the question.
 
 from __future__ import annotations
 
-import ast
-import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lora_scripts.data.reading.columns import REASONING, RowLayout, answer_score, plain_header, question_score
 from lora_scripts.data.reading.names import TOOL_NAMES, plain_name, role_of
+from lora_scripts.data.reading.value_text import (
+    CONTENT_KEYS,
+    UnfitError,
+    ValueNotes,
+    first_key,
+    option_letter,
+    option_lines,
+    parse_structure,
+    text_of,
+    texts_of,
+)
 from lora_scripts.data.records import Message
 from lora_scripts.messages import text as say
 
@@ -26,51 +33,13 @@ _TALKS = frozenset(_TALKS_WORDS.split())
 # In the plural, a list of questions with answers is a list of records.
 _TALKS_OF_PAIRS = frozenset(["conversation", "dialogue", "dialog", "turns", "chat", "对话"])
 _SPEAKER_KEYS = ("role", "from", "speaker", "author", "角色", "说话人")
-_CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "内容")
 _WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
-_PLURAL_ANSWERS_WORDS = """
-answers responses replies outputs completions references 答案列表 回答列表 多个答案 参考答案 候选答案 备选答案
-"""
-_PLURAL_ANSWERS = frozenset(_PLURAL_ANSWERS_WORDS.split())
 # A conversation in one string, as Anthropic's hh-rlhf writes it.
 _IN_ONE_STRING = re.compile(r"\n\n(Human|Assistant): ?")
 _MEDIA = ("images", "image", "audios", "audio", "videos", "video")
-_DISCARDED_WORDS = """
-discarded cancelled canceled rejected deleted invalid skipped
-作废 已作废 废弃 已废弃 丢弃 已丢弃 已删除 无效 不采用 不通过
-"""
-_DISCARDED = frozenset(_DISCARDED_WORDS.split())
-_LONGEST_LITERAL = 100_000
-_LETTERS = "ABCDEFGH"
-_LETTERED = re.compile(r"\s*[(（]?[A-Ha-h][)）.．、:：\s]")
-_VALUE_KEYS = (*_CONTENT_KEYS, "answer", "response", "output", "question", "答案", "回答")
 _SPOKEN_LINE = re.compile(r"\s*([^\W\d_][\w ]{0,15})\s*[:：]\s*(.*)")
 
 Turns = tuple[Message, ...]
-
-
-class UnfitError(Exception):
-    """A row that cannot become a record: the bin that it goes to and a note. Never leaves this package."""
-
-    def __init__(self, reason: str, note: str = "") -> None:
-        self.reason, self.note = reason, note
-
-
-class UnreadableCell(str):
-    """An empty cell whose content is missing for a reason (``note``): it spoils the record that needs it."""
-
-    note: str
-
-    def __new__(cls, note: str) -> UnreadableCell:
-        cell = super().__new__(cls, "")
-        cell.note = note
-        return cell
-
-
-class ContinuedCell(str):
-    """The content of a cell that is merged with the one above."""
-
-    __slots__ = ()
 
 
 class Parts(NamedTuple):
@@ -80,37 +49,16 @@ class Parts(NamedTuple):
     rejected: str | None = None
 
 
-@dataclass(slots=True)
-class ValueNotes:
-    """What was met inside of rows and has to be reported: counts by kind, or by the key that said so.
-
-    ``option_base`` is from where answers that are numbers of options count; ``ranking`` allows lists of two answers
-    to be a better and a worse one.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    reasoning: Counter[str] = field(default_factory=Counter)
-    context_turns: Counter[str] = field(default_factory=Counter)
-    option_base: int | None = None
-    ranking: bool = True
-    message_keys: Counter[str] = field(default_factory=Counter)
-
-
 def is_message_list(value: Any) -> bool:
     """A list of messages, each with a speaker and content."""
     return (
         isinstance(value, list)
         and bool(value)
         and all(
-            isinstance(m, dict) and _key(m, _SPEAKER_KEYS) and (_key(m, _CONTENT_KEYS) or "tool_calls" in m)
+            isinstance(m, dict) and first_key(m, _SPEAKER_KEYS) and (first_key(m, CONTENT_KEYS) or "tool_calls" in m)
             for m in value
         )
     )
-
-
-def is_discarded(status: Any) -> bool:
-    """A status (of an annotation, a row) that takes it out of the data."""
-    return str(status).strip().casefold() in _DISCARDED
 
 
 def is_text_pair(value: Any) -> bool:
@@ -118,16 +66,12 @@ def is_text_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)
 
 
-def _key(value: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    return next((k for k in keys if k in value), None)
-
-
 def messages_key(value: Mapping[str, Any]) -> str:
     """The key of an object under which its messages lie; empty where there is none."""
     for key, talk in value.items():
         if not isinstance(talk, list) or plain_header(key) not in _TALKS:
             continue
-        if not talk or (isinstance(talk[0], dict) and _key(talk[0], _SPEAKER_KEYS)):
+        if not talk or (isinstance(talk[0], dict) and first_key(talk[0], _SPEAKER_KEYS)):
             return str(key)
         if plain_header(key) in _TALKS_OF_PAIRS and _pair_keys(talk[0]):
             return str(key)
@@ -144,23 +88,8 @@ def speakers_in(value: Any) -> list[tuple[str, str]]:
     """(plain name, content) of each message of a list; empty for anything else."""
     if not is_message_list(value):
         return []
-    pairs = ((m, _key(m, _SPEAKER_KEYS) or "", _key(m, _CONTENT_KEYS) or "") for m in value)
+    pairs = ((m, first_key(m, _SPEAKER_KEYS) or "", first_key(m, CONTENT_KEYS) or "") for m in value)
     return [(plain_name(str(m[who])), str(m.get(key, ""))) for m, who, key in pairs]
-
-
-def parse_structure(value: str) -> Any:
-    """A list or object written as JSON or as a Python literal in a text; the text itself where it is none."""
-    stripped = value.strip()
-    if not stripped or stripped[0] + stripped[-1] not in ("[]", "{}") or len(stripped) > _LONGEST_LITERAL:
-        return value
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            made = parse(stripped)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(made, (list, dict)):
-            return made
-    return value
 
 
 def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: ValueNotes) -> list[Parts]:
@@ -195,7 +124,7 @@ def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: 
         return [Parts(opening)]
     parts = _answered(value, layout.question, layout.answer, layout, opening, speakers, notes)
     for question, answer in layout.repeats:
-        if _texts(value.get(question), question) != [""] or _texts(value.get(answer), answer) != [""]:
+        if texts_of(value.get(question), question) != [""] or texts_of(value.get(answer), answer) != [""]:
             parts += _answered(value, question, answer, layout, opening, speakers, notes)
     return parts
 
@@ -203,7 +132,7 @@ def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: 
 def _opening(value: Mapping[str, Any], layout: RowLayout, speakers: Mapping[str, str], notes: ValueNotes) -> Turns:
     """System text and history, and the conversation under ``layout.messages``."""
     turns: list[Message] = []
-    if layout.system and (system := "\n".join(_texts(value.get(layout.system), layout.system))).strip():
+    if layout.system and (system := "\n".join(texts_of(value.get(layout.system), layout.system))).strip():
         turns.append(Message("system", system))
     if layout.history:
         turns += _history(value.get(layout.history), layout.history, speakers, notes)
@@ -234,7 +163,7 @@ def _history(value: Any, key: str, speakers: Mapping[str, str], notes: ValueNote
         return [Message("user" if i % 2 == 0 else "assistant", one) for i, one in enumerate(value)]
     for pair in value:
         if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            turns += [Message("user", _text(pair[0], key)), Message("assistant", _text(pair[1], key))]
+            turns += [Message("user", text_of(pair[0], key)), Message("assistant", text_of(pair[1], key))]
         else:
             turns += _turns_of_one(pair, speakers, notes)
     return turns
@@ -270,11 +199,11 @@ def _answered(
         return [Parts((*turns, *(_message(m, speakers, notes) for m in answered)))]
     if notes.ranking and plain_header(answer) == "output" and isinstance(answered, list) and is_text_pair(answered):
         return [Parts((*turns, Message("assistant", answered[0])), answered[1])]  # LLaMA-Factory's ``ranking``
-    reasoning = _text(value.get(layout.reasoning), layout.reasoning) if layout.reasoning else ""
+    reasoning = text_of(value.get(layout.reasoning), layout.reasoning) if layout.reasoning else ""
     if layout.options and isinstance(answered, int) and not isinstance(answered, bool):
-        answered = _key_letter(answered, notes.option_base, answer)
+        answered = option_letter(answered, notes.option_base, answer)
         notes.counts["option_numbers_read"] += 1
-    answers = _texts(answered, answer, notes)
+    answers = texts_of(answered, answer, notes)
     notes.counts["several_answers"] += len(answers) > 1
     return [Parts((*turns, Message("assistant", one, True, reasoning))) for one in answers]
 
@@ -289,36 +218,10 @@ def _asked(
 ) -> list[Message]:
     if is_message_list(asked):
         return [_message(m, speakers, notes) for m in asked]
-    parts = [_text(asked, key)]
-    parts += _choices(value, layout.options)
-    parts += [more for name in layout.inputs if (more := _text(value.get(name), name)).strip()]
+    parts = [text_of(asked, key)]
+    parts += option_lines(value, layout.options)
+    parts += [more for name in layout.inputs if (more := text_of(value.get(name), name)).strip()]
     return [Message("user", "\n".join(parts) if parts[0].strip() else "\n".join(parts[1:]))]
-
-
-def _choices(value: Mapping[str, Any], options: Sequence[str]) -> list[str]:
-    """The lines of a multiple-choice question's options."""
-    listed = (
-        value.get(options[0])
-        if len(options) == 1
-        else {k: value.get(n) for k, n in zip(_LETTERS, options, strict=False)}
-    )
-    if isinstance(listed, dict):
-        texts = {key: _text(choice, options[0]) for key, choice in listed.items()}
-        return [f"{key}. {choice}" for key, choice in texts.items() if choice.strip()]
-    if isinstance(listed, list):
-        texts_only = [_text(choice, options[0]) for choice in listed]
-        if all(_LETTERED.match(choice) for choice in texts_only):
-            return texts_only
-        return [f"{letter}. {choice}" for letter, choice in zip(_LETTERS, texts_only, strict=False)]
-    whole = _text(listed, options[0]) if options else ""
-    return [whole] if whole.strip() else []
-
-
-def _key_letter(number: int, base: int | None, key: str) -> str:
-    """The letter of an option that is given by its number, counted from ``base``."""
-    if base is None or not 0 <= number - base < len(_LETTERS):
-        raise UnfitError("unreadable", say("data.note.bad_value", name=key))
-    return _LETTERS[number - base]
 
 
 def _two_answers(
@@ -356,7 +259,7 @@ def _answer_turns(value: Any, key: str, asked: bool, speakers: Mapping[str, str]
         return (_message(value, speakers, notes),)
     if is_message_list(value):
         return tuple(_message(m, speakers, notes) for m in value)
-    content = _text(value, key)
+    content = text_of(value, key)
     opening, *parts = _IN_ONE_STRING.split(content)
     if asked or opening or not parts:
         return (Message("assistant", content),)
@@ -377,15 +280,15 @@ def _pair_keys(value: Any) -> tuple[str, str] | None:
 
 def _turns_of_one(turn: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Sequence[Message]:
     """One message of a conversation, or a question and its answer in one object."""
-    if isinstance(turn, dict) and not _key(turn, _SPEAKER_KEYS) and (pair := _pair_keys(turn)):
-        return [Message("user", _text(turn[pair[0]], pair[0])), Message("assistant", _text(turn[pair[1]], pair[1]))]
+    if isinstance(turn, dict) and not first_key(turn, _SPEAKER_KEYS) and (pair := _pair_keys(turn)):
+        return [Message("user", text_of(turn[pair[0]], pair[0])), Message("assistant", text_of(turn[pair[1]], pair[1]))]
     return [_message(turn, speakers, notes)]
 
 
 def _message(message: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Message:
     if not isinstance(message, dict):
         raise UnfitError("unreadable", say("data.note.bad_message"))
-    who, key = _key(message, _SPEAKER_KEYS), _key(message, _CONTENT_KEYS)
+    who, key = first_key(message, _SPEAKER_KEYS), first_key(message, CONTENT_KEYS)
     if who is None:
         raise UnfitError("unreadable", say("data.note.bad_message"))
     name = plain_name(str(message[who]))
@@ -397,7 +300,7 @@ def _message(message: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Me
     trained, reasoning = True, ""
     if len(message) > 2:
         trained, reasoning = _beside(message, who, key, role, notes)
-    return Message(role, _text(message[key] if key else None, key or "content"), trained, reasoning)
+    return Message(role, text_of(message[key] if key else None, key or "content"), trained, reasoning)
 
 
 def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, notes: ValueNotes) -> tuple[bool, str]:
@@ -416,52 +319,3 @@ def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, no
         else:
             notes.message_keys[str(name)] += 1
     return trained, reasoning
-
-
-def _texts(value: Any, key: str, notes: ValueNotes | None = None) -> list[str]:
-    """The answers that a value holds: one, or several where the key or the layout (SQuAD's ``text``) says so."""
-    if isinstance(value, dict) and (inner := _key(value, _VALUE_KEYS)):
-        if notes:
-            notes.message_keys.update(f"{key}.{name}" for name in value if name != inner)
-        value, key = value[inner], "answers"
-    if isinstance(value, list) and value and all(isinstance(one, dict) and "status" in one for one in value):
-        valid = [one for one in value if not is_discarded(one["status"])]
-        if notes:
-            notes.counts["discarded_answers"] += len(value) - len(valid)
-            notes.message_keys.update(f"{key}.{name}" for one in valid for name in one if name not in _VALUE_KEYS)
-        value, key = [one.get(_key(one, _VALUE_KEYS) or "") for one in valid], "answers"
-    if isinstance(value, list) and plain_header(key) in _PLURAL_ANSWERS:
-        answers = [_text(one, key) for one in value]
-        return list(dict.fromkeys(filter(str.strip, answers))) or [""]
-    return [_text(value, key)]
-
-
-def _text(value: Any, key: str) -> str:
-    """A text, also from lines or parts of one, a number, or nothing."""
-    if isinstance(value, UnreadableCell):
-        raise UnfitError("unreadable", value.note)
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        raise UnfitError("unreadable", say("data.note.bad_value", name=key))
-    if isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, dict) and (inner := _key(value, _VALUE_KEYS)) and "type" not in value:
-        return _text(value[inner], key)
-    if isinstance(value, list) and all(isinstance(p, str) for p in value):
-        return "\n".join(value)
-    if isinstance(value, list) and all(isinstance(p, (str, dict)) for p in value):
-        return "".join(p if isinstance(p, str) else _text_part(p) for p in value)
-    raise UnfitError("unreadable", say("data.note.bad_value", name=key))
-
-
-def _text_part(part: Mapping[str, Any]) -> str:
-    kind = part.get("type", "text")
-    if kind in ("tool_call", "tool_use", "tool_result"):
-        raise UnfitError("tool_calls", say("data.note.tool_calls"))
-    content = part.get("text", part.get("value"))
-    if kind not in ("text", "plain", "link", "bold", "italic", "mention") or not isinstance(content, str):
-        raise UnfitError("not_text", say("data.note.not_text_part", kind=str(kind)[:40]))
-    return content

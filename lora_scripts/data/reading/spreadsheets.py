@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from lora_scripts.data.reading.archives import broken_as_error, refuse_bomb
-from lora_scripts.data.reading.row_values import ContinuedCell, UnreadableCell
 from lora_scripts.data.reading.rows import Names, read_rows
 from lora_scripts.data.reading.tables import HEADER_ROWS, Cells, is_headless, rows_below, sheet_header
+from lora_scripts.data.reading.value_text import ContinuedCell, UnreadableCell
 from lora_scripts.data.records import Parsed
 from lora_scripts.errors import AmbiguousDataError, DataError
 from lora_scripts.messages import text as say
@@ -71,7 +71,7 @@ def read_workbook(path: Path, where: str, roles: Names, columns: Names) -> Parse
             missing = error
         if parsed := _read_sheets(path, where, roles, columns, strict=False):
             return parsed
-        raise missing or DataError("data.no_columns", where=where, there="-")
+        raise missing or DataError("reading.no_columns", where=where, there="-")
 
 
 def _read_sheets(path: Path, where: str, roles: Names, columns: Names, strict: bool) -> Parsed | None:
