@@ -37,6 +37,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "set roles: {{user: [who asks], assistant: [who answers]}}",
         "请设置 roles: {{user: [提问的人], assistant: [回答的人]}}",
     ),
+    "part_of_the_answer": (
+        "lines that begin with {names} stand below most answers; are they part of the answer?",
+        "多数答案下面都有以“{names}”开头的内容，它是答案的一部分吗？",
+    ),
+    "part_of_the_answer.fix": (
+        "put {names} beside the assistant in `roles` if it is, leave it out of `roles` if not",
+        "是，就在 `roles` 里把 {names} 写在 assistant 下；不是，就不要写进 `roles`",
+    ),
     "degenerate_answers": (
         "the answers hold next to nothing to learn (few different short words, options or numbers); is this meant?",
         "答案里几乎没有可学的内容（只有几种短词、选项或数字），确定是这样吗？",
@@ -90,6 +98,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "finding.footer": (
         "{count} lines below the last record are not read",
         "最后一条之后的 {count} 行没有读入",
+    ),
+    "finding.record_fields": (
+        "{count} lines of fields below the answers are not read: {names}",
+        "答案下面的 {count} 行字段没有读入：{names}",
+    ),
+    "finding.page_lines": (
+        "{count} heads or feet of pages are not read",
+        "有 {count} 行页眉页脚没有读入",
     ),
     "finding.media_left_out": (
         "{count} pictures, voice messages, recalled messages and notices were left out",

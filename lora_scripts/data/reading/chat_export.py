@@ -78,7 +78,8 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     absent = [name for name in given if name not in {plain_name(n) for n in counts}]
     if absent:
         remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
-    turns, silent = without_notices(_turns(posts, names))
+    account.assign_preamble(posts[0].line)
+    turns, silent = without_notices(_turns([p for p in posts if p.words.strip()], names))
     heard = {t.line for t in turns}
     for post in posts:
         account.assign(post.line, post.stop, names[post.name] if post.line + 1 in heard else "left_out")
@@ -160,8 +161,6 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
             if line.strip() and is_notice(line) and len(line) < 80:
                 body[-1] = ""
                 notices.append(number + 1)
-        elif line.strip():
-            account.assign(number, number + 1, "left_out")
         blank = blank + 1 if not line.strip() else 0
     close(len(lines))
     return posts, notices
@@ -199,10 +198,9 @@ def _roles_of(
                 by_role[name] = "other" if _is_third(plain) else (role_of(plain) or person_role(plain) or "")
 
     def ask(key: str, readings: Sequence[dict[str, str]]) -> Exception:
-        settings: list[Settings] = [
-            {"roles": {r: [n for n, role in reading.items() if role == r] for r in ("user", "assistant")}}
-            for reading in readings
-        ]
+        sides = ("user", "assistant")
+        named = [{r: [n for n, role in reading.items() if role == r] for r in sides} for reading in readings]
+        settings: list[Settings] = [{"roles": one} for one in named if all(one.values())]
 
         def drafts(chosen: Settings) -> Sequence[Draft]:
             parsed = read_chat_export(text, where, chosen["roles"])

@@ -22,6 +22,7 @@ class Turn:
     """One turn: ``line`` (1-based), its ``words``, and what stands before it.
 
     ``blank`` lines, a ``numbered`` prefix, a ``divided`` line; ``inline`` where it stands in the line of another.
+    ``stop``: the number of its last line, 0 where its words tell.
     """
 
     role: str
@@ -33,6 +34,7 @@ class Turn:
     numbered: bool
     divided: bool = False
     inline: bool = False
+    stop: int = 0
 
 
 _GREETS = re.compile(

@@ -69,7 +69,7 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
         return None
     parsed.drafts = list(parsed.drafts)
     account = LineRoles(lines)
-    account.assign(0, records[0][0].line, "left_out")
+    account.assign_preamble(records[0][0].line)
     used = ranked[0].layout.columns()
     for fields in records:
         for field, after in zip(fields, [*fields[1:], None], strict=True):
@@ -127,6 +127,8 @@ def _value(lines: Sequence[str], field: _Field) -> str:
 
 def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
+    if all(is_field_name(name) and role_of(name) in ("user", "assistant") for name in labels):
+        return True
     by_label = {label: plain for plain, label in labels.items()}
     order = list(labels.values())
     question, answer = order.index(chosen.question), order.index(chosen.answer)

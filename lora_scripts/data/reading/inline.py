@@ -42,6 +42,9 @@ def split_inline(turns: list[Turn], names: Mapping[str, str], learn: bool) -> tu
     out: list[Turn] = []
     for i, turn in enumerate(turns):
         cuts = cuts_of.get(i, [])
+        if not cuts:
+            out.append(turn)
+            continue
         starts = [0, *(m.end() for m in cuts)]
         stops = [*(m.start() for m in cuts), len(turn.words)]
         heads = [(turn.role, turn.name, turn.shown), *((roles[n := plain_name(m["bare"])], n, m["bare"]) for m in cuts)]

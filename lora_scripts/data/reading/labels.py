@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +29,8 @@ _MARK = re.compile(
 _HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
+_TABBED = re.compile(r"\s*([^\W\d_]{1,10})\t+\s*")
+_FEWEST_TABBED = 3  # lines of each side from which a tab stands for the colon
 _MAX_WORDS = 3
 _MAX_CJK = 10
 _NUMBER = re.compile(
@@ -59,11 +62,14 @@ class Mark:
 def find_marks(lines: Sequence[str]) -> list[Mark]:
     """The lines that begin with a label, whoever's."""
     out, blank = [], 1
+    tabbed: list[Mark] = []
     for number, line in enumerate(lines):
         if not line.strip():
             blank += 1
             continue
         found = _MARK.match(line)
+        if "\t" in line and (cell := _TABBED.match(line)) and role_of(name := plain_name(cell[1])):
+            tabbed.append(Mark(number, name, cell[1], cell.end(), False, blank))
         heading = None if found else _HEADING.match(line)
         if heading and role_of(name := plain_name(heading["bare"])):
             out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
@@ -74,6 +80,9 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
             if len(name.split()) <= _MAX_WORDS and (name.isascii() or len(name) <= _MAX_CJK):
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
         blank = 0
+    roles = Counter(role_of(mark.name) for mark in tabbed)
+    if min(roles["user"], roles["assistant"]) >= _FEWEST_TABBED and len(tabbed) > len(out):
+        return tabbed
     return out
 
 

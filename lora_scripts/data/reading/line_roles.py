@@ -10,6 +10,7 @@ from lora_scripts.errors import DataError
 
 MOST_SHARE = 0.1  # of the lines that may be not understood
 MOST_LINES = 3  # that may be not understood whatever their share
+LONGEST_PREAMBLE = 20  # non-blank lines in front of the first record
 _MOST_PLACES = 8
 _CODES = {role: code for code, role in enumerate(UNIT_ROLES)}
 _NOT_UNDERSTOOD = _CODES["not_understood"]
@@ -35,6 +36,11 @@ class LineRoles:
         """Give lines ``start`` to ``stop - 1`` (0-based) a role of ``UNIT_ROLES``, or the one of a turn's role."""
         code = _CODES[_OF_TURNS.get(role, role)]
         self._codes[start:stop] = bytes([code]) * (min(stop, len(self._lines)) - start)
+
+    def assign_preamble(self, stop: int) -> None:
+        """Leave out the lines in front of line ``stop`` (0-based), where a title page could be so long."""
+        if sum(bool(line.strip()) for line in self._lines[:stop]) <= LONGEST_PREAMBLE:
+            self.assign(0, stop, "left_out")
 
     def units(self) -> Counter[str]:
         """Non-blank lines by role."""

@@ -42,6 +42,7 @@ TOOL_NAMES = frozenset(_TOOL_NAMES_WORDS.split())
 _THIRD_WORDS = """
 主管 质检 质检员 审核 审核员 审核人 复核 复核员 复核人 督导 组长 班长 队长 店长 领导 上级 总监 校对 编辑
 记录员 书记员 旁白 主持人 点评 点评人 批注 评审 评审员 评审人 观察员 第三方 培训师 值班长
+审核意见 质检意见 复核意见 主管意见 领导意见 领导批示 批示 内部备注 内部说明 质检备注 审核备注
 supervisor reviewer auditor moderator narrator editor host observer qa qc leader approver
 """
 # People beside the two speakers who comment on what was said.

@@ -48,7 +48,7 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
     account = LineRoles(text.split("\n"), first)
-    account.assign(0, drafts[0].line - 1, "left_out")
+    account.assign_preamble(drafts[0].line - 1)
     for (question, _), answer in pairs:
         account.assign(question - 1, question, "question")
         for number, _ in answer:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
+from lora_scripts.data.reading.columns import is_metadata_name, plain_header
 from lora_scripts.data.reading.labels import Mark
+from lora_scripts.data.reading.names import FIELDS, role_of
 
+_STATUS_WORDS = """
+满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
+处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
+satisfaction rating score status resolved handled_by agent_id ticket_status
+"""
+_STATUS = frozenset(_STATUS_WORDS.split())
+_USUAL = 0.6  # share of records that hold a field
 _LONGEST = 12  # non-blank lines of a header
 _URL = re.compile(r"https?://\S+")
 _KEY = re.compile(r"[\s#*【\[]*([^\W\d_][\w ]{0,15}?)\s*[】\]]?\s*[=:：]")
@@ -41,6 +50,43 @@ def header_start(lines: Sequence[str], start: int, end: int, shapes: tuple[str, 
         if at:
             return max(at)
     return end
+
+
+def trailing_labels(
+    lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]
+) -> tuple[list[str], list[str]]:
+    """Unknown labels below nearly every answer: fields about the record (满意度), and others, whose texts differ.
+
+    A label with the same text again and again is a phrase of the house, not a field.
+    """
+    records: list[list[Mark]] = []
+    values: dict[str, list[str]] = {}
+    inside = False
+    for mark, after in zip_longest(marks, marks[1:]):
+        role = names.get(mark.name)
+        if role == "assistant":
+            inside = True
+            records.append([])
+        elif role == "user":
+            inside = False
+        elif inside and role is None and f"{mark.shown}:" not in header:
+            records[-1].append(mark)
+            text = "\n".join([lines[mark.line][mark.start :], *lines[mark.line + 1 : after.line if after else None]])
+            values.setdefault(mark.name, []).append(text.strip())
+    counts = Counter(name for record in records for name in {mark.name for mark in record})
+    usual = {name for name, count in counts.items() if count >= max(3, _USUAL * len(records))}
+    held = [[mark.name in usual for mark in record] for record in records]
+    last = sum(flags == sorted(flags) for flags in held if any(flags))
+    if not usual or last < 0.9 * sum(map(any, held)):
+        return [], []
+    fields, others = [], []
+    for name in usual:
+        differs = len(set(values[name])) > max(1, 0.5 * len(values[name]))
+        if name in _STATUS or (differs and is_metadata_name(plain_header(name))):
+            fields.append(name)
+        elif differs and name not in FIELDS and not role_of(name) and len(name) <= (16 if name.isascii() else 4):
+            others.append(name)
+    return fields, others
 
 
 def _shapes(lines: Sequence[str], start: int, end: int) -> dict[int, str]:

@@ -42,12 +42,14 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
         DataError: Several readings are equally good, or too much of the text fits none.
     """
     large = source.whole is None
-    text = "\n".join(islice(source.lines(), _SAMPLED_LINES)) if source.whole is None else source.whole
-    if not roles and len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
+    sample = "\n".join(islice(source.lines(), _SAMPLED_LINES))
+    text = source.whole or sample
+    if not roles and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
         return read_markdown(source, roles, columns)
     for read in (_read_chat, _read_form):
-        if found := read(text, source.where, roles, columns):
-            return _accounted(read(source.text(), source.where, roles, columns) if large else found, source.where)
+        if found := read(sample, source.where, roles, columns):
+            whole = len(source.whole or "") == len(sample)
+            return _accounted(found if whole else read(source.text(), source.where, roles, columns), source.where)
     parsed = read_blocks(source, roles) if large else read_transcript(text, source.where, roles)
     if parsed is None:
         refuse_names_without_colon(text, source.where)

@@ -33,8 +33,10 @@ _HOUSEKEEPING = re.compile(
     r"|introduction|disclaimer)\W*",
     re.IGNORECASE,
 )
-_QUESTION_LABEL = re.compile(r"(?:q|question|问题?|提问)\s*\d*\s*[:：.．、]\s*", re.IGNORECASE)
-_ANSWER_LABEL = re.compile(r"\**(?:a|answer|答案?|回答|答复|解答)\s*\d*\s*\**[:：.．、]\**\s*", re.IGNORECASE)
+_QUESTION_LABEL = re.compile(r"[\s*_]*(?:q|question|问题?|提问)\s*\d*[\s*_]*[:：.．、][\s*_]*", re.IGNORECASE)
+_ANSWER_LABEL = re.compile(
+    r"[\s*_]*(?:a|answer|答案?|回答|答复|解答)\s*(?:[\s*_]*[:：]|\d+[\s*_]*[:：.．、])[\s*_]*", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

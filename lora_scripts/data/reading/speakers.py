@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
+from lora_scripts.data.reading.turn_evidence import ends_asking
 
 _SURNAMES = (
     "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万"
@@ -74,7 +75,8 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
     if not {"user", "assistant"} & set(names.values()):
         return _learned_pairs(marks, sum(map(bool, lines)))
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
-    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names)))
+    answering = _below_questions(marks, lines)
+    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names), answering))
     return [names | _other_side(marks, names)]
 
 
@@ -100,7 +102,22 @@ def _violations(marks: Iterable[Mark], names: Mapping[str, str]) -> int:
     return sum(a == b for a, b in pairwise(spoken)) + (spoken[:1] == ["assistant"])
 
 
-def _without_quotes(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
+def _below_questions(marks: Sequence[Mark], lines: Sequence[str]) -> set[str]:
+    """Known names of answers most of which stand right below a question without a label: they are no quotations."""
+    labelled = {m.line for m in marks}
+    met: Counter[str] = Counter()
+    below: Counter[str] = Counter()
+    for mark in marks:
+        if role_of(mark.name) == "assistant":
+            above = mark.line - 1
+            while above > 0 and not lines[above].strip():
+                above -= 1
+            met[mark.name] += 1
+            below[mark.name] += above >= 0 and above not in labelled and ends_asking(lines[above])
+    return {name for name, count in met.items() if below[name] >= 0.5 * count}
+
+
+def _without_quotes(marks: Sequence[Mark], names: dict[str, str], answering: set[str]) -> dict[str, str]:
     """Take out known names that are only quoted: they break the alternation, or never open after a gap."""
     counts = Counter(m.name for m in _in(marks, names))
     opened = Counter(m.name for m in marks if m.blank or m.numbered)
@@ -110,7 +127,7 @@ def _without_quotes(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, s
         role = names[name]
         opens = opened if role == "user" else Counter[str]()
         main = max((n for n in names if names[n] == role), key=lambda n: (opens[n], counts[n]))
-        if name == main:
+        if name == main or name in answering:
             continue
         rest = {n: r for n, r in names.items() if n != name}
         saved = _violations(marks, names) - _violations(marks, rest)

@@ -7,7 +7,6 @@ through the file.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +19,16 @@ from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questi
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import given_roles, role_of
 from lora_scripts.data.reading.notices import without_notices
-from lora_scripts.data.reading.record_headers import header_shapes, header_start
+from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
 from lora_scripts.data.reading.speakers import is_third, speaker_candidates
-from lora_scripts.data.reading.timestamps import DATE_LINE
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
+from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
 
 Roles = Mapping[str, str | Sequence[str]] | None
 
-_SAMPLED_LINES = 20_000  # from which roles are judged
+_SAMPLED_LINES = 4_000  # from which roles are judged
 _FEWEST = 3
 
 
@@ -58,31 +57,35 @@ def read_transcript(
         AmbiguousDataError: Several readings are equally good.
     """
     text, touched = scrub(text)
-    lines = text.split("\n")
+    written = text.split("\n")
+    lines, pages = without_pages(written)
     remarks: Remarks = []
+    given = given_roles(roles)
+    seen = without_options(find_marks(lines), given)
     if layout is None:
-        layout = layout_of(lines, where, roles)
+        layout = layout_of(lines, where, roles, seen)
         if layout is None:
             return None
         remarks += layout.remarks
-    given = given_roles(roles)
-    parsed = _read(lines, layout, given, LineRoles(lines, first))
+    parsed = _read(lines, seen, layout, given, LineRoles(written, first), pages)
     if parsed is None:
         return None
+    if pages:
+        remarks.append(("info", "page_lines", pages[0], {"count": len(pages)}))
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
     parsed.remarks[:0] = remarks
     return parsed
 
 
-def layout_of(lines: Sequence[str], where: str, roles: Roles) -> Layout | None:
+def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mark] | None = None) -> Layout | None:
     """The speakers of a text and their roles, by the evidence of its first lines; None where there are none.
 
     Raises:
         AmbiguousDataError: As for ``read_transcript``.
     """
     given = given_roles(roles)
-    marks = without_options(find_marks(lines), given)
+    marks = without_options(find_marks(lines), given) if seen is None else seen
     candidates = speaker_candidates(marks, lines, given)
     if not candidates:
         return None
@@ -93,20 +96,31 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles) -> Layout | None:
         absent = [name for name in given if name not in met]
         if absent:
             remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
-        return Layout(names, header_shapes(lines, marks, names), tuple(remarks))
+        header = header_shapes(lines, marks, names)
+        fields, others = trailing_labels(lines, marks, names, header)
+        return Layout(
+            names | dict.fromkeys(fields, "metadata") | dict.fromkeys(others, "other"), header, tuple(remarks)
+        )
+    header = header_shapes(lines, marks, names)
+    fields, others = trailing_labels(lines, marks, names, header)
+    names |= dict.fromkeys(fields, "metadata")
     sample = lines[:_SAMPLED_LINES]
-    turns = _all_turns(sample, names, given)[0]
+    turns = _all_turns(sample, [m for m in marks if m.line < len(sample)], names, given)[0]
     shown = {t.name: t.shown for t in turns if t.shown} | {m.name: m.shown for m in marks if m.name not in names}
 
     def ask(key: str, readings: Sequence[Mapping[str, str]], **values: object) -> Exception:
-        settings: list[Settings] = [{"roles": _as_roles(reading, shown)} for reading in readings]
+        named = [_as_roles(reading, shown) for reading in readings]
+        settings: list[Settings] = [{"roles": one} for one in named if all(one.values())]
         text = "\n".join(sample)
         alternatives = try_alternatives(settings, lambda s: _drafts(text, where, s["roles"]), where)
         return ambiguous(key, f"{where}:{marks[0].line + 1 if marks else 1}", alternatives, **values)
 
     if len(candidates) > 1:
         raise ask("data.ambiguous_roles", candidates)
-    both = {t.role for t in turns} >= {"user", "assistant"}
+    if others:
+        learned = names | dict.fromkeys(others, "assistant")
+        raise ask("reading.part_of_the_answer", [names, learned], names=_listed(shown.get(n, n) for n in others))
+    both = {t.role for t in turns if t.shown} >= {"user", "assistant"}
     score = role_score(turns) if both else CLEAR
     if score <= -CLEAR and abs(known_names(turns)) < 1:
         names = swapped(names)
@@ -118,7 +132,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles) -> Layout | None:
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
     if degenerate(answers):
         raise ask("reading.degenerate_answers", [names])
-    return Layout(names, header_shapes(lines, marks, names), tuple(remarks))
+    return Layout(names, header, tuple(remarks))
 
 
 def _drafts(text: str, where: str, roles: Roles) -> Sequence[Draft]:
@@ -143,37 +157,48 @@ def cut_in_front_of_last_record(lines: Sequence[str], layout: Layout) -> int | N
 
 
 def _all_turns(
-    lines: Sequence[str], names: Mapping[str, str], given: Mapping[str, str], layout: Layout | None = None
-) -> tuple[list[Turn], bool, list[Mark], list[Mark]]:
-    """The turns of a text, whether its lines hold whole pairs, the marks taken, and all that were seen."""
-    seen = without_options(find_marks(lines), given)
+    lines: Sequence[str],
+    seen: Sequence[Mark],
+    names: Mapping[str, str],
+    given: Mapping[str, str],
+    layout: Layout | None = None,
+) -> tuple[list[Turn], bool]:
+    """The turns of a text, and whether its lines hold whole pairs."""
     marks = _chosen([m for m in seen if m.name in names] + weak_marks(lines, seen, names, set(given)), names)
     marks = sorted([*marks, *unlabelled_questions(lines, marks, names)], key=lambda m: m.line)
-    turns = _turns(lines, marks, names, layout.header if layout else ())
+    turns = turns_of(lines, marks, names, layout.header if layout else ())
     turns, inline = split_inline(turns, names, learn=not given)
-    return _with_unlabelled_answers(turns), inline, marks, seen
+    return _with_unlabelled_answers(turns), inline
 
 
-def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], account: LineRoles) -> Parsed | None:
+def _read(
+    lines: Sequence[str],
+    seen: Sequence[Mark],
+    layout: Layout,
+    given: Mapping[str, str],
+    account: LineRoles,
+    pages: Sequence[int],
+) -> Parsed | None:
     names = layout.names
-    turns, inline, marks, seen = _all_turns(lines, names, given, layout)
-    if not marks or (
+    turns, inline = _all_turns(lines, seen, names, given, layout)
+    if not turns or (
         not any(t.role == "assistant" for t in turns)
         and all(t.name not in given and not role_of(t.name) for t in turns)
     ):
         return None
-    headers = _account(lines, turns, layout, account)
-    spoken, notices = without_notices([t for t in turns if t.role != "other"])
+    headers = account_for_turns(lines, turns, layout.header, account)
+    for number in pages:
+        account.assign(number - 1, number, "left_out")
+    spoken, notices = without_notices([t for t in turns if t.role in ("user", "assistant", "system")])
     drafts, mode, remarks = drafts_of(spoken, inline)
     first = turns[0].line
     top = header_start(lines, 0, first - 1, layout.header)
     if headers:
-        remarks.append(
-            ("info", "headings", headers[0], {"count": len(headers), "names": _header_names(lines, headers, layout)})
-        )
+        names_of_headers = _listed([*layout.header, *title_names(lines, headers)])
+        remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": names_of_headers}))
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
-    footer = _footer_start(lines, turns[-1].line)
+    footer = footer_start(lines, turns[-1].line)
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
     remarks += _remarks(turns, seen, names, notices)
@@ -188,12 +213,6 @@ def _read(lines: Sequence[str], layout: Layout, given: Mapping[str, str], accoun
     return account.account(Parsed("transcript", detail, drafts, remarks))
 
 
-def _header_names(lines: Sequence[str], headers: Sequence[int], layout: Layout) -> str:
-    """What the headers are, without what changes in them."""
-    titles = dict.fromkeys(lines[n - 1].strip() for n in headers if _TITLE.fullmatch(lines[n - 1]))
-    return _listed([*layout.header, *titles])
-
-
 def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int]) -> Remarks:
     """What was not learned, or not as its label says."""
     remarks: Remarks = []
@@ -201,6 +220,10 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     if third:
         who = _listed(dict.fromkeys(t.shown for t in third))
         remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
+    fields = [t for t in turns if t.role == "metadata"]
+    if fields:
+        who = _listed(dict.fromkeys(t.shown for t in fields))
+        remarks.append(("warning", "record_fields", fields[0].line, {"count": len(fields), "names": who}))
     opened = {t.line - 1 for t in turns}
     inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and (role_of(m.name) or is_third(m.name))]
     if inside:
@@ -247,89 +270,6 @@ def _chosen(marks: list[Mark], names: Mapping[str, str]) -> list[Mark]:
     return out[::-1]
 
 
-_DIVIDER = re.compile(
-    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
-    r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
-    r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
-    re.IGNORECASE,
-)
-
-
-_DIVIDER = re.compile(
-    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
-    r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
-    r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
-    re.IGNORECASE,
-)
-
-# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``.
-_TITLE = re.compile(
-    r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}|第[\d一二三四五六七八九十百]{1,4}\s*[章节部篇编类][^。；，：:?？]{0,24}"
-    r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]"
-    r"|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
-    r"|(?:chapter|part|section|topic)\s+[\dIVX]{1,4}\b.{0,40})\s*",
-    re.IGNORECASE,
-)
-
-
-# What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
-_END = re.compile(
-    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
-    r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
-    re.IGNORECASE,
-)
-
-
-def _footer_start(lines: Sequence[str], start: int) -> int:
-    """The line in ``start`` to the end from which a footer reaches to the end of the text."""
-    stop = len(lines)
-    while stop > start and not lines[stop - 1].strip():
-        stop -= 1
-    first = stop
-    while first > start and lines[first - 1].strip():
-        first -= 1
-    apart = first > start
-    return first if apart and stop - first <= 4 and any(map(_END.fullmatch, lines[first:stop])) else len(lines)
-
-
-def _is_title(body: Sequence[str]) -> bool:
-    """Whether the last line of a turn is the title of what follows: behind a blank line, or in Markdown."""
-    last = body[-1]
-    return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
-
-
-def _is_divider(line: str) -> bool:
-    return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
-
-
-def _turns(
-    lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]
-) -> list[Turn]:
-    """The turns between the marks, without dividers and headers behind them."""
-    turns: list[Turn] = []
-    roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
-    for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
-        if role == "system" and roles[i + 1 : i + 2] != ["user"]:
-            roles[i] = "other"
-    last = marks[-1].line + 1 if marks else 0
-    ends = [m.line for m in marks[1:]] + [_footer_start(lines, last)]
-    divided = False
-    for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
-        final = position + 1 == len(marks)
-        opens = not final and roles[position + 1] != "assistant"
-        stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
-        body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
-        behind = stop < end
-        while len(body) > 1 and (
-            not body[-1].strip() or ((opens or final) and _is_divider(body[-1])) or (opens and _is_title(body))
-        ):
-            behind |= bool(body.pop().strip())
-        words = "\n".join(body)
-        turns.append(Turn(role, mark.name, mark.shown, mark.line + 1, words, mark.blank, mark.numbered, divided))
-        divided = behind
-    return turns
-
-
 def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:
     """Where nobody answers: the first line of each turn as question, the lines below as its answer."""
     parts = [t.words.strip("\n").split("\n", 1) for t in turns]
@@ -347,22 +287,3 @@ def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:
             line = turn.line + turn.words[: turn.words.index(head)].count("\n") + 1
             out.append(Turn("assistant", "", "", line, rest[0], 0, False))
     return out
-
-
-def _account(lines: Sequence[str], turns: Sequence[Turn], layout: Layout, account: LineRoles) -> list[int]:
-    """Give each line its role; the numbers of the lines of record headers."""
-    top = header_start(lines, 0, turns[0].line - 1, layout.header)
-    footer = _footer_start(lines, turns[-1].line)
-    account.assign(0, top, "left_out")
-    account.assign(top, turns[0].line - 1, "metadata")
-    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip()]
-    ends = [t.line - 1 for t in turns[1:]] + [footer]
-    account.assign(footer, len(lines), "left_out")
-    for turn, end in zip(turns, ends, strict=True):
-        start = turn.line - 1
-        stop = start + turn.words.count("\n") + 1
-        account.assign(start, max(stop, start), turn.role)
-        account.assign(stop, end, "metadata")
-        if stop < end:
-            headers += [n + 1 for n in range(stop, end) if lines[n].strip() and not _is_divider(lines[n])]
-    return headers

@@ -11,7 +11,7 @@ from lora_scripts.data.reading.dialogues import Turn, record_openings
 from lora_scripts.data.reading.names import person_role, role_of
 
 CLEAR = 0.4  # score from which the roles of two speakers are certain
-_STRONG, _WEAK = 1.5, 0.75  # what known names are worth
+_STRONG, _WEAK = 2.0, 0.75  # what known names are worth
 # Known names of people who also ask: a teacher tests, a manager wants to know.
 _EITHER_WORDS = """
 老师 教师 导师 学生 学员 家长 员工 职工 经理 主任 hr 人事 我 me you teacher tutor student coach 教练 manager officer

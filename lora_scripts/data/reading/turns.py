@@ -1,0 +1,160 @@
+"""Marks to turns: where the words of each turn end, and what stands between turns and is no part of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from lora_scripts.data.reading.dialogues import Turn
+from lora_scripts.data.reading.labels import Mark
+from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.record_headers import header_start
+from lora_scripts.data.reading.timestamps import DATE_LINE
+
+PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
+_PAGE = re.compile(
+    r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
+    re.IGNORECASE,
+)
+_NUMBERED_PAGE = re.compile(r".{0,40}(?:第\s*\d+\s*页|\bpage\s+\d+|[-—–]\s*\d{1,4}\s*[-—–]\s*$)", re.IGNORECASE)
+_DIVIDER = re.compile(
+    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
+    r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
+    r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
+    re.IGNORECASE,
+)
+
+
+_DIVIDER = re.compile(
+    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
+    r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
+    r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
+    re.IGNORECASE,
+)
+
+# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``.
+_TITLE = re.compile(
+    r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}|第[\d一二三四五六七八九十百]{1,4}\s*[章节部篇编类][^。；，：:?？]{0,24}"
+    r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]"
+    r"|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
+    r"|(?:chapter|part|section|topic)\s+[\dIVX]{1,4}\b.{0,40})\s*",
+    re.IGNORECASE,
+)
+
+
+# What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
+_END = re.compile(
+    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
+    r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
+    re.IGNORECASE,
+)
+
+
+def footer_start(lines: Sequence[str], start: int) -> int:
+    """The line in ``start`` to the end from which a footer reaches to the end of the text."""
+    stop = len(lines)
+    while stop > start and not lines[stop - 1].strip():
+        stop -= 1
+    first = stop
+    while first > start and lines[first - 1].strip():
+        first -= 1
+    apart = first > start
+    return first if apart and stop - first <= 4 and any(map(_END.fullmatch, lines[first:stop])) else len(lines)
+
+
+def _is_title(body: Sequence[str]) -> bool:
+    """Whether the last line of a turn is the title of what follows: behind a blank line, or in Markdown."""
+    last = body[-1]
+    return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
+
+
+def _is_topic(line: str) -> bool:
+    """Whether a line is the title of a section, under which several records stand."""
+    ornamented_number = line.strip()[:1] in "=*—－-" and any(map(str.isdigit, line))
+    return bool(_TITLE.fullmatch(line)) and not _is_divider(line) and not ornamented_number
+
+
+def _is_divider(line: str) -> bool:
+    return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
+
+
+def turns_of(
+    lines: Sequence[str], marks: Sequence[Mark], names: Mapping[str, str], header: tuple[str, ...]
+) -> list[Turn]:
+    """The turns between the marks, without dividers and headers behind them."""
+    turns: list[Turn] = []
+    roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
+    for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
+        if role == "system" and roles[i + 1 : i + 2] != ["user"]:
+            roles[i] = "other"
+    last = marks[-1].line + 1 if marks else 0
+    ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
+    divided = False
+    for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
+        final = position + 1 == len(marks)
+        opens = not final and roles[position + 1] != "assistant"
+        stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
+        body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
+        behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
+        while len(body) > 1:
+            if not body[-1].strip() or body[-1] == PAGE_LINE or (opens and _is_title(body)):
+                body.pop()
+            elif (opens or final) and _is_divider(body[-1]):
+                behind = True
+                body.pop()
+            else:
+                break
+        stop = mark.line + len(body)
+        words = "\n".join(line for line in body if line != PAGE_LINE)
+        turns.append(
+            Turn(role, mark.name, mark.shown, mark.line + 1, words, mark.blank, mark.numbered, divided, stop=stop)
+        )
+        divided = behind
+    return turns
+
+
+def without_pages(lines: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+    """``lines`` with ``PAGE_LINE`` for each head or foot of a page, and the numbers (from 1) of these."""
+    shapes = Counter(
+        re.sub(r"\d+", "#", line.strip()) for line in lines if len(line) < 60 and _NUMBERED_PAGE.match(line)
+    )
+    pages = [
+        number
+        for number, line in enumerate(lines)
+        if len(line) < 60
+        and _NUMBERED_PAGE.match(line)
+        and shapes[re.sub(r"\d+", "#", line.strip())] >= (1 if _PAGE.fullmatch(line.strip()) else 3)
+    ]
+    if not pages:
+        return lines, []
+    out = list(lines)
+    for number in pages:
+        out[number] = PAGE_LINE
+    return out, [number + 1 for number in pages]
+
+
+def title_names(lines: Sequence[str], numbers: Sequence[int]) -> list[str]:
+    """The titles of sections among the lines of these numbers."""
+    return list(dict.fromkeys(lines[n - 1].strip() for n in numbers if _TITLE.fullmatch(lines[n - 1])))
+
+
+def account_for_turns(
+    lines: Sequence[str], turns: Sequence[Turn], header: tuple[str, ...], account: LineRoles
+) -> list[int]:
+    """Give each line its role; the numbers of the lines of record headers and titles."""
+    top = header_start(lines, 0, turns[0].line - 1, header)
+    footer = footer_start(lines, turns[-1].line)
+    account.assign_preamble(top)
+    account.assign(top, turns[0].line - 1, "metadata")
+    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip(" \t\x00")]
+    ends = [t.line - 1 for t in turns[1:]] + [footer]
+    account.assign(footer, len(lines), "left_out")
+    for turn, end in zip(turns, ends, strict=True):
+        start = turn.line - 1
+        stop = turn.stop or start + turn.words.count("\n") + 1
+        account.assign(start, stop, turn.role)
+        account.assign(stop, end, "metadata")
+        if stop < end:
+            headers += [n + 1 for n in range(stop, end) if lines[n].strip(" \t\x00") and not _is_divider(lines[n])]
+    return headers
