@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lora_scripts.assemble.dialogue import Dialogue
 from lora_scripts.assemble.pictures.records import check_pictures
 from lora_scripts.assemble.screen import Screen
@@ -30,7 +28,6 @@ from lora_scripts.data.records import Record
 from lora_scripts.data.render import Rendering, iter_documents, iter_pairs
 from lora_scripts.data.report import summary
 from lora_scripts.errors import AmbiguousDataError, DataError, LoraScriptsError, ModelError, UsageError
-from lora_scripts.evaluate.sheet import role_words
 from lora_scripts.messages import text
 from lora_scripts.models.base_size import parameters_in
 from lora_scripts.models.diffusion import check_picture_base
@@ -50,7 +47,6 @@ SERVICE_PROMPTS = {
 _CITATION = r"(依据|根据|按照)《[^》]+》第[零一二三四五六七八九十百千\d]+条"
 _SERVICE = re.compile(r"您好|亲[，,]|感谢您|客服|订单|退款|thank you|please contact|order|refund", re.IGNORECASE)
 _KEEP_IT = 0.6  # share of the answers from which a form counts as theirs
-_LONGEST_LINE = 160  # characters of a message that are shown
 _TRIES = 3  # paths of a base that may be mistyped
 _STEP = 256  # max_seq_length is a multiple of it
 
@@ -111,7 +107,7 @@ def _for_texts(folder: Path, dialogue: Dialogue, base_model: str | None) -> Conf
     dialogue.say("")
     dialogue.say(text("init.as_learned"))
     for record in masked[:SHOWN]:
-        for line in record_lines(record):
+        for line in record.excerpt():
             dialogue.say(line)
     base = _choose_base(dialogue, base_model)
     purpose = _choose_purpose(dialogue, records)
@@ -168,25 +164,12 @@ def _choose_reading(error: AmbiguousDataError, dialogue: Dialogue) -> dict[str, 
         dialogue.say(f"{problem.where}: {problem.text}" if problem.where else problem.text)
     options = []
     for alternative in error.alternatives:
-        words = yaml.safe_dump(alternative.settings, default_flow_style=True, allow_unicode=True, width=2**31).strip()
-        lines = [line for record in alternative.records for line in record_lines(record)]
-        options.append("\n     ".join([words.removeprefix("{").removesuffix("}"), *lines]))
+        lines = [line for record in alternative.records for line in record.excerpt()]
+        options.append("\n     ".join([alternative.config_lines(), *lines]))
     chosen = dialogue.choose(text("init.which_reading"), [*options, text("init.none_of_these")])
     if not isinstance(chosen, int) or chosen >= len(error.alternatives):
         raise error
     return dict(error.alternatives[chosen].settings)
-
-
-def record_lines(record: Record) -> list[str]:
-    """A record for the eye: where it stands, and each message on a line, long ones cut."""
-    lines = [f"  {record.source}"]
-    for message in record.messages:
-        words = " ".join(message.content.split())
-        words = words if len(words) <= _LONGEST_LINE else words[:_LONGEST_LINE] + " …"
-        lines.append(f"    {role_words(message.role)}: {words}")
-    if record.rejected is not None:
-        lines.append(f"    {text('init.rejected')}: {' '.join(record.rejected.split())[:_LONGEST_LINE]}")
-    return lines
 
 
 def _choose_base(dialogue: Dialogue, given: str | None) -> str:

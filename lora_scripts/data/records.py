@@ -58,6 +58,8 @@ class Record:
             content = " ⏎ ".join(message.content.split("\n"))
             content = content if len(content) <= _EXCERPT_LENGTH else content[:_EXCERPT_LENGTH] + "…"
             lines.append(f"    {message.role}{'' if message.trained else ' (weight 0)'}: {content}")
+        if self.rejected is not None:
+            lines.append(f"    rejected: {self.rejected[:_EXCERPT_LENGTH]}")
         return lines
 
 

@@ -25,7 +25,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "taken": ("  taken: {answer}", "  采用：{answer}"),
     "not_an_option": ("write a number from 1 to {most}, or press Enter", "请输入 1 到 {most} 的数字，或按回车"),
     "as_learned": ("the first records, as they will be learned:", "最前面的记录，将按此学习："),
-    "rejected": ("rejected answer", "较差的回答"),
     "which_reading": (
         "The files can be read in several ways. Which one is right?",
         "这些文件有多种读法，哪一种对？",

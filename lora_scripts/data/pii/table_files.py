@@ -29,7 +29,7 @@ def header_of(rows: Sequence[Sequence[str]]) -> tuple[int, list[str]]:
     except DataError:
         found = None
     if found:
-        return found[1][0], [name.strip() for name in found[1][1]]
+        return found[0], [name.strip() for name in found[1]]
     for index, cells in enumerate(head):
         names = [cell.strip("\ufeff \t") for cell in cells]
         filled = [name for name in names if name]
