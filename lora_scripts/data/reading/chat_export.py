@@ -35,6 +35,7 @@ _LAYOUTS = {
     "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
     "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{STAMP}[\]】)）]?\s*(?P<text>)"),
 }
+_TIME_LINE = re.compile(rf"\s*{STAMP}\s*")
 _ACCOUNT = re.compile(r"\s*(?:[(（<]\s*(?:\d{5,12}|[^()<>（）\s]+@[^()<>（）\s]+)\s*[)）>])\s*$")
 _NOT_TELLING = frozenset({"我", "me", "you", "自己", "本人", "a", "b"})
 
@@ -64,11 +65,12 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         AmbiguousDataError: Who asks and who answers is not certain.
     """
     text, _ = scrub(text)
-    lines = text.split("\n")
+    written = text.split("\n")
+    lines, times = _with_times_beside_names(written)
     layout = _layout(lines)
     if layout is None:
         return None
-    account = LineRoles(lines)
+    account = LineRoles(written)
     posts, notices = _posts(lines, _LAYOUTS[layout], account)
     given = given_roles(roles)
     counts = Counter(p.name for p in posts)
@@ -85,6 +87,8 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         account.assign(post.line, post.stop, names[post.name] if post.line + 1 in heard else "left_out")
         if layout in ("time_first", "name_first"):
             account.assign(post.line, post.line + 1, "metadata")
+    for number in times:
+        account.assign(number, number + 1, "metadata")
     for number in notices:
         account.assign(number - 1, number, "left_out")
     notices = sorted([*notices, *silent])
@@ -103,12 +107,29 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     return account.account(Parsed("chat_export", detail, drafts, remarks))
 
 
+def _with_times_beside_names(lines: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+    """``lines`` with times that stand alone below a name moved beside it, and the (0-based) lines of these times."""
+    times = [n for n, line in enumerate(lines) if n and len(line) < 40 and _TIME_LINE.fullmatch(line)]
+    names = Counter(lines[n - 1].strip() for n in times)
+    named = [n for n in times if 0 < len(lines[n - 1].strip()) <= 20 and names[lines[n - 1].strip()] > 1]
+    if len(named) < _FEWEST or len(named) < 0.8 * len(times):
+        return lines, []
+    out = list(lines)
+    for n in named:
+        out[n - 1], out[n] = f"{lines[n - 1].strip()} {lines[n].strip()}", ""
+    return out, named
+
+
 def _layout(lines: Sequence[str]) -> str | None:
     """The layout in which most messages begin, if these are enough for a chat and few names come again and again."""
     sample = [line for line in lines[:20_000] if line.strip()]
     best, most = None, 0
     for layout, pattern in _LAYOUTS.items():
-        names = Counter(_nickname(m["name"]) for line in sample if len(line) < 2000 and (m := pattern.fullmatch(line)))
+        names = Counter(
+            _nickname(m["name"])
+            for line in sample
+            if len(line) < 2000 and not DATE_LINE.fullmatch(line) and (m := pattern.fullmatch(line))
+        )
         again = sum(n for name, n in names.items() if n > 1 and not is_notice(name, True))
         if again > most and again >= max(_FEWEST, 0.7 * names.total(), _LEAST_SHARE * len(sample)):
             best, most = layout, again
@@ -132,8 +153,8 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
             body.clear()
 
     for number, line in enumerate(lines):
-        found = pattern.fullmatch(line) if line.strip() and len(line) < 4000 else None
-        divider = DATE_LINE.fullmatch(line) if not found and len(line) < 60 else None
+        divider = DATE_LINE.fullmatch(line) if len(line) < 60 else None
+        found = pattern.fullmatch(line) if not divider and line.strip() and len(line) < 4000 else None
         if found or divider:
             close(number - blank if blank < number else number)
             stamp = found or divider

@@ -22,15 +22,16 @@ _LEAD = (
 )
 _NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
 _MARK = re.compile(
-    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
+    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*\|?(?P<boxed>{_NAME})\|?\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
     r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）])"
     rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
 )
 _HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
-_TABBED = re.compile(r"\s*([^\W\d_]{1,10})\t+\s*")
-_FEWEST_TABBED = 3  # lines of each side from which a tab stands for the colon
+# A known name in front of a tab, blanks, "=" or a dash.
+_PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
+_FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
 _MAX_WORDS = 3
 _MAX_CJK = 10
 _NUMBER = re.compile(
@@ -62,14 +63,15 @@ class Mark:
 def find_marks(lines: Sequence[str]) -> list[Mark]:
     """The lines that begin with a label, whoever's."""
     out, blank = [], 1
-    tabbed: list[Mark] = []
+    without_colon: list[Mark] = []
     for number, line in enumerate(lines):
         if not line.strip():
             blank += 1
             continue
         found = _MARK.match(line)
-        if "\t" in line and (cell := _TABBED.match(line)) and role_of(name := plain_name(cell[1])):
-            tabbed.append(Mark(number, name, cell[1], cell.end(), False, blank))
+        parted = None if found else _PARTED.match(line)
+        if parted and role_of(name := plain_name(parted[1])):
+            without_colon.append(Mark(number, name, parted[1], parted.end(), False, blank))
         heading = None if found else _HEADING.match(line)
         if heading and role_of(name := plain_name(heading["bare"])):
             out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
@@ -80,9 +82,9 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
             if len(name.split()) <= _MAX_WORDS and (name.isascii() or len(name) <= _MAX_CJK):
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
         blank = 0
-    roles = Counter(role_of(mark.name) for mark in tabbed)
-    if min(roles["user"], roles["assistant"]) >= _FEWEST_TABBED and len(tabbed) > len(out):
-        return tabbed
+    roles = Counter(role_of(mark.name) for mark in without_colon)
+    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > len(out):
+        return without_colon
     return out
 
 

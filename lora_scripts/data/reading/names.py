@@ -62,6 +62,13 @@ _FIELD_NAME = re.compile(
     r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
     r"|instruction|input|completion|^[qa]$"
 )
+_STATUS_WORDS = """
+备注 满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
+处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
+satisfaction rating score status resolved handled_by agent_id ticket_status
+"""
+# Labels of what became of a record.
+STATUS_FIELDS = frozenset(_STATUS_WORDS.split())
 # Traditional characters in the words of this file and of columns.py.
 _SIMPLE = str.maketrans(
     "戶師問題諮詢覆專醫顧學機統員護藥營養當業長親買賣眾訪網見導練級內標準參釋處議時間類別編號來",

@@ -9,14 +9,8 @@ from itertools import pairwise, zip_longest
 
 from lora_scripts.data.reading.columns import is_metadata_name, plain_header
 from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, role_of
+from lora_scripts.data.reading.names import FIELDS, STATUS_FIELDS, role_of
 
-_STATUS_WORDS = """
-满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
-处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
-satisfaction rating score status resolved handled_by agent_id ticket_status
-"""
-_STATUS = frozenset(_STATUS_WORDS.split())
 _USUAL = 0.6  # share of records that hold a field
 _LONGEST = 12  # non-blank lines of a header
 _URL = re.compile(r"https?://\S+")
@@ -82,7 +76,7 @@ def trailing_labels(
     fields, others = [], []
     for name in usual:
         differs = len(set(values[name])) > max(1, 0.5 * len(values[name]))
-        if name in _STATUS or (differs and is_metadata_name(plain_header(name))):
+        if (name in STATUS_FIELDS and name != "备注") or (differs and is_metadata_name(plain_header(name))):
             fields.append(name)
         elif differs and name not in FIELDS and not role_of(name) and len(name) <= (16 if name.isascii() else 4):
             others.append(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
+from lora_scripts.data.reading.names import FIELDS, STATUS_FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
 from lora_scripts.data.reading.turn_evidence import ends_asking
 
 _SURNAMES = (
@@ -51,6 +51,11 @@ def is_third(name: str, given: bool = False) -> bool:
     """Whether a name is one of people who comment; with ``given`` speakers, also one that is known to ask."""
     known = role_of(name) if len(name) > 1 and not is_field_name(name) else None
     return known == "assistant" or (given and known == "user") or name in THIRD_NAMES or bool(_PERSON.fullmatch(name))
+
+
+def is_told_in_text(name: str) -> bool:
+    """Whether it is told that a label was kept as text: it may have been a speaker, or a remark about the record."""
+    return bool(role_of(name)) or is_third(name) or name in STATUS_FIELDS
 
 
 def _lone_speaker(marks: Sequence[Mark], lines: Sequence[str]) -> dict[str, str]:

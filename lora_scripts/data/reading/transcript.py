@@ -20,7 +20,7 @@ from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import given_roles, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
-from lora_scripts.data.reading.speakers import is_third, speaker_candidates
+from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
@@ -130,7 +130,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
         listed = _listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
         raise ask("reading.which_speaker_asks", [names, swapped(names)], names=listed)
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
-    if degenerate(answers):
+    if degenerate(answers, [t.words for t in turns if t.role == "user"]):
         raise ask("reading.degenerate_answers", [names])
     return Layout(names, header, tuple(remarks))
 
@@ -181,15 +181,14 @@ def _read(
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
-    if not turns or (
-        not any(t.role == "assistant" for t in turns)
-        and all(t.name not in given and not role_of(t.name) for t in turns)
-    ):
+    said = [t for t in turns if t.role in ("user", "assistant", "system")]
+    answered = any(t.role == "assistant" for t in said)
+    if not answered and all(t.name not in given and not role_of(t.name) for t in said):
         return None
     headers = account_for_turns(lines, turns, layout.header, account)
     for number in pages:
         account.assign(number - 1, number, "left_out")
-    spoken, notices = without_notices([t for t in turns if t.role in ("user", "assistant", "system")])
+    spoken, notices = without_notices(said)
     drafts, mode, remarks = drafts_of(spoken, inline)
     first = turns[0].line
     top = header_start(lines, 0, first - 1, layout.header)
@@ -225,7 +224,7 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
         who = _listed(dict.fromkeys(t.shown for t in fields))
         remarks.append(("warning", "record_fields", fields[0].line, {"count": len(fields), "names": who}))
     opened = {t.line - 1 for t in turns}
-    inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and (role_of(m.name) or is_third(m.name))]
+    inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and is_told_in_text(m.name)]
     if inside:
         values: dict[str, object] = {"count": len(inside), "names": _listed(dict.fromkeys(m.shown for m in inside))}
         remarks.append(("info", "labels_in_text", inside[0].line + 1, values))
