@@ -32,6 +32,7 @@ _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
 # A known name in front of a tab, blanks, "=" or a dash.
 _PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
 _FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
+_ENOUGH_COLONS = 500  # labels with a colon from which nothing else is looked for
 _MAX_WORDS = 3
 _MAX_CJK = 10
 _NUMBER = re.compile(
@@ -69,7 +70,7 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
             blank += 1
             continue
         found = _MARK.match(line)
-        parted = None if found else _PARTED.match(line)
+        parted = None if found or len(out) > _ENOUGH_COLONS else _PARTED.match(line)
         if parted and role_of(name := plain_name(parted[1])):
             without_colon.append(Mark(number, name, parted[1], parted.end(), False, blank))
         heading = None if found else _HEADING.match(line)

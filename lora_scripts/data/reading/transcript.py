@@ -57,8 +57,7 @@ def read_transcript(
         AmbiguousDataError: Several readings are equally good.
     """
     text, touched = scrub(text)
-    written = text.split("\n")
-    lines, pages = without_pages(written)
+    lines, pages = without_pages(text)
     remarks: Remarks = []
     given = given_roles(roles)
     seen = without_options(find_marks(lines), given)
@@ -67,7 +66,7 @@ def read_transcript(
         if layout is None:
             return None
         remarks += layout.remarks
-    parsed = _read(lines, seen, layout, given, LineRoles(written, first), pages)
+    parsed = _read(lines, seen, layout, given, LineRoles(text.split("\n") if pages else lines, first), pages)
     if parsed is None:
         return None
     if pages:

@@ -12,6 +12,7 @@ from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.record_headers import header_start
 from lora_scripts.data.reading.timestamps import DATE_LINE
 
+_ANY_PAGE = re.compile(r"第\s*\d+\s*页|\bpage\s+\d|[-—–]\s*\d{1,4}\s*[-—–]\s*$", re.IGNORECASE | re.MULTILINE)
 _ORNAMENTED = re.compile(r"[—–=~（(【\[]")
 PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
 _PAGE = re.compile(
@@ -135,8 +136,11 @@ def turns_of(
     return turns
 
 
-def without_pages(lines: Sequence[str]) -> tuple[Sequence[str], list[int]]:
-    """``lines`` with ``PAGE_LINE`` for each head or foot of a page, and the numbers (from 1) of these."""
+def without_pages(text: str) -> tuple[Sequence[str], list[int]]:
+    """The lines of a text, with ``PAGE_LINE`` for each head or foot of a page, and the numbers (from 1) of these."""
+    lines = text.split("\n")
+    if not _ANY_PAGE.search(text):
+        return lines, []
     shapes = Counter(
         re.sub(r"\d+", "#", line.strip()) for line in lines if len(line) < 60 and _NUMBERED_PAGE.match(line)
     )
