@@ -84,13 +84,6 @@ class Alternative:
         """The lines of a config file that choose it."""
         return "\n".join(f"{key}: {_flow_mapping(value)}" for key, value in self.settings.items())
 
-    def __str__(self) -> str:
-        lines = [self.config_lines()]
-        for record in self.records:
-            lines.append(f"  {record.source}")
-            lines += [f"    {message.role}: {_excerpt(message.content)}" for message in record.messages]
-        return "\n".join(lines)
-
 
 def _flow_mapping(value: dict[str, Any]) -> str:
     """YAML's flow style on one line, with quotes where YAML wants them (JSON strings are YAML)."""
@@ -102,11 +95,6 @@ def _scalar(value: Any) -> str:
         return "[" + ", ".join(map(_scalar, value)) + "]"
     plain = re.fullmatch(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[^\W\d][\w]*(?: \w+)*", str(value), re.IGNORECASE)
     return str(value) if plain else json.dumps(str(value), ensure_ascii=False)
-
-
-def _excerpt(content: str, limit: int = 60) -> str:
-    line = " ⏎ ".join(content.split("\n"))
-    return line if len(line) <= limit else line[:limit] + "…"
 
 
 class AmbiguousDataError(DataError):

@@ -1,4 +1,9 @@
-"""A BLIP of a few thousand weights that is taught on the spot, in seconds, to say the colour and ground of a shape."""
+"""A BLIP of 64 thousand weights that names the colour and the ground of a shape.
+
+Its trained weights are stored beside this file: training amplifies the last bits in which processors differ until
+another model comes out. ``python tests/tiny_captioner.py`` trains and stores them anew. On 300 flat scenes that it did
+not see in training, the logit of each right token is more than 4 above the next one's.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from pathlib import Path
 
 import torch
 from PIL.Image import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertTokenizer,
     BlipConfig,
@@ -23,6 +29,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, END = 0, 3
 WORDS = (*SPECIAL, *COLOURS, *GROUNDS, *["a", "shape", "on", "background", ",", "dog", "circle", "red"])
 SIZE = 32
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
 
 
 def words_for(scene: Scene) -> str:
@@ -66,10 +73,18 @@ def save(model: BlipForConditionalGeneration, folder: Path) -> Path:
     return folder
 
 
-def teach(model: BlipForConditionalGeneration, steps: int = 400) -> BlipForConditionalGeneration:
+def taught() -> BlipForConditionalGeneration:
+    """The trained one, from its stored weights."""
+    model = untaught()
+    missing, unexpected = model.load_state_dict(load_file(WEIGHTS), strict=False)
+    assert not unexpected and all("decoder" in name for name in missing), (missing, unexpected)  # tied weights
+    return model.eval()
+
+
+def teach(model: BlipForConditionalGeneration, steps: int = 1500) -> BlipForConditionalGeneration:
     """Scenes of the seed 1, and their words."""
     rng, reader, look = random.Random(1), tokenizer(), pixels()
-    scenes = [random_scene(rng, ("flat",)) for _ in range(400)]
+    scenes = [random_scene(rng) for _ in range(800)]
     pictures: list[Image] = [draw(scene) for scene in scenes]
     pixels_NCHW = look(pictures, return_tensors="pt")["pixel_values"]
     batch = reader([words_for(scene) for scene in scenes], padding=True, return_tensors="pt")
@@ -90,3 +105,10 @@ def teach(model: BlipForConditionalGeneration, steps: int = 400) -> BlipForCondi
         optimiser.step()
         optimiser.zero_grad()
     return model.eval()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    trained = teach(untaught()).state_dict()
+    own = {value.data_ptr(): name for name, value in reversed(trained.items())}  # tied weights once
+    save_file({name: trained[name].half() for name in sorted(own.values())}, WEIGHTS)

@@ -10,8 +10,8 @@ from typing import Any
 from lora_scripts.adapters.provenance import provenance
 from lora_scripts.assemble.kinds import AnyInputs
 from lora_scripts.config import Config
-from lora_scripts.errors import ProofError
-from lora_scripts.evaluate.prove import Proof, proof_of
+from lora_scripts.errors import ProofError, problem
+from lora_scripts.evaluate.prove import Proof, failed_checks, proof_of
 from lora_scripts.messages import text
 from lora_scripts.training.cards import measured_line
 from lora_scripts.training.checkpoint import sha256_of
@@ -78,7 +78,14 @@ def close(
     write_json(run_dir / "provenance.json", record)
     (run_dir / "README.md").write_text(card(record), encoding="utf-8")
     write_json(run_dir / PROOF, proof)
-    if not proof["ok"]:
-        failed = ", ".join(f"{c['name']} ({c['value']:.3g}, {c['bound']:.3g})" for c in proof["checks"] if not c["ok"])
-        raise ProofError("run.not_proven", where=run_dir / PROOF, failed=failed)
+    if failed := failed_checks(proven):
+        names = ", ".join(check.where for check in failed)
+        raise ProofError([problem("run.not_proven", str(run_dir / PROOF), failed=names), *failed])
     return proof
+
+
+def proven_line(proof: Mapping[str, Any]) -> str:
+    """How many checks passed, and how many were left out."""
+    left_out = len(proof["left_out"])
+    key = "run.proven_but" if left_out else "run.proven"
+    return text(key, count=len(proof["checks"]), left_out=left_out)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from lora_scripts.cli import adapters, audit, bases, exporting, pictures, rows, serving, training
+from lora_scripts.cli import adapters, audit, bases, exporting, init, pictures, rows, serving, training
 from lora_scripts.cli.verbs import app
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
@@ -22,7 +22,17 @@ from lora_scripts.models.passing_thread import is_passing
 __all__ = ["app", "main", "run_command"]
 _INTERRUPTS: list[int] = []
 TYPER_INTERRUPTED = 130  # its exit code at Ctrl-C; here a stopped run is a failed one
-REGISTERED = (training, rows, pictures, serving, exporting, adapters, audit, bases)  # their import names the verbs
+REGISTERED = (
+    training,
+    init,
+    rows,
+    pictures,
+    serving,
+    exporting,
+    adapters,
+    audit,
+    bases,
+)  # their import names the verbs
 
 
 def _guarded(call: Callable[[], Any]) -> int:

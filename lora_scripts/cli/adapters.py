@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import adapters_app, say
+from lora_scripts.cli.verbs import adapters_app, next_step, next_words, say
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
@@ -25,6 +25,7 @@ def shrink(
 
     for line in shrink_lines(shrink_adapter(source, target, rank=rank, energy=energy)):
         say(line)
+    next_step("chat", "--adapter", target)
 
 
 @adapters_app.command("inspect", help=text("cli.inspect"))
@@ -35,6 +36,7 @@ def inspect_adapter(
 
     for line in inspect_any(folder):
         say(line)
+    next_step("adapters", "verify", folder)
 
 
 @adapters_app.command("combine", help=text("combine.help"))
@@ -49,6 +51,7 @@ def combine(
         raise UsageError("combine.too_few")
     for line in combined_lines(combine_adapters(words[:-1], Path(words[-1]), base_model=base_model, device=device)):
         say(line)
+    next_step("chat", "--adapter", words[-1])
 
 
 @adapters_app.command("list", help=text("combine.list_help"))
@@ -65,6 +68,10 @@ def list_adapters(
         return
     for line in list_lines(root, found, checkpoints):
         say(line)
+    if found:
+        next_step("adapters", "inspect", root / found[0].name)
+    else:
+        next_words(text("cli.after_no_adapter"))
 
 
 @adapters_app.command("verify", help=text("combine.verify_help"))
@@ -72,8 +79,13 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help=text("cli.inspect_folder"))],
     base_model: Annotated[str | None, typer.Option(help=text("combine.base_model"))] = None,
 ) -> None:
+    from lora_scripts.adapters.picture_files import is_picture_adapter
     from lora_scripts.assemble.inventory import verify_adapter
 
     for line in verify_adapter(folder, base_model=base_model):
         say(line)
     say(text("combine.sound"))
+    if is_picture_adapter(folder):
+        next_step("export", folder, "--to", "diffusers")
+    else:
+        next_step("export", folder, "--to", "merged")

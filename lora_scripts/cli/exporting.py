@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import app, say, teller
+from lora_scripts.cli.verbs import app, next_words, say, teller
 from lora_scripts.messages import text
 
 
@@ -38,3 +38,4 @@ def export(
     for line in export_lines(exported):
         say(line)
     exported.refuse_if_wrong()
+    next_words(text("cli.after_export", file=exported.folder / "README.md"))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import app, say, teller
+from lora_scripts.cli.verbs import app, next_step, next_words, say, teller
 from lora_scripts.errors import UsageError
 from lora_scripts.messages import text
 
@@ -73,6 +73,7 @@ def label(
         reasons = ", ".join(f"{reason_words(reason)} {count}" for reason, count in done.left_out.items())
         say(text("pictures.left_out_count", count=sum(done.left_out.values()), reasons=reasons))
     say(text("pictures.sheet_at", path=done.sheet))
+    next_step("init", folder)
 
 
 @app.command(help=text("picture_run.generate"))
@@ -104,6 +105,10 @@ def generate(
     order = Order(prompts, count, seed, Strokes(steps, guidance, (width, height)), negative, mark, producer)
     for file in drawn(adapter or [], order, output, base_model=base_model, device=device, say=teller()):
         say(str(file))
+    if adapter:
+        next_step("export", adapter[0].partition(":")[0], "--to", "diffusers")
+    else:
+        next_words(text("cli.after_pictures"))
 
 
 def _given(context: typer.Context, names: Collection[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import Overrides, app, say, teller
+from lora_scripts.cli.verbs import Overrides, app, next_step, say, teller
 from lora_scripts.messages import text
 
 
@@ -19,7 +19,7 @@ def check(
     report_dir: Annotated[Path, typer.Option(help=text("cli.report_dir"))] = Path("output/check"),
 ) -> None:
     from lora_scripts.assemble.text.survey import check_paths
-    from lora_scripts.data.report import counts, summary, write_report
+    from lora_scripts.data.report import counts, sample_lines, summary, write_report
 
     ledger = check_paths(paths)
     report_dir.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,11 @@ def check(
         return
     for label, value in summary(ledger):
         say(f"{label}: {value}")
+    for line in sample_lines(ledger):
+        say(line)
     say(text("cli.report_in", folder=report_dir))
+    first = paths[0]
+    next_step(*(("preview", first) if first.suffix.lower() in (".yaml", ".yml") else ("init", first)))
 
 
 @app.command(help=text("cli.preview"))
@@ -52,6 +56,7 @@ def preview(
         for words, is_learned in pieces:
             shown.append(words, style="bold green" if is_learned else "dim")
         console.print(shown, soft_wrap=True)
+    next_step("train", config, *(overrides or []), "--dry-run")
 
 
 @app.command(help=text("cli.desensitize"))
@@ -60,17 +65,21 @@ def desensitize(
     target: Annotated[Path, typer.Argument(metavar="DST", help=text("cli.new_target"))],
     mode: Annotated[str, typer.Option(help=text("cli.desensitize_mode"))] = "mask",
     types: Annotated[str | None, typer.Option(help=text("cli.desensitize_types"))] = None,
+    list_path: Annotated[Path | None, typer.Option("--list", metavar="FILE", help=text("cli.desensitize_list"))] = None,
     as_json: Annotated[bool, typer.Option("--json", help=text("cli.json"))] = False,
 ) -> None:
     from lora_scripts.assemble.text.desensitize import account_lines, desensitize_copy
 
-    counts = desensitize_copy(source, target, mode=mode, types=types)
+    counts = desensitize_copy(source, target, mode=mode, types=types, list_path=list_path)
     if as_json:
         say(json.dumps({"personal_data": counts.by_type, "places": counts.places}, ensure_ascii=False))
         return
     for line in account_lines(counts, mode):
         say(line)
     say(text("cli.desensitized_in", path=target))
+    if list_path is not None:
+        say(text("cli.desensitize_listed", path=list_path))
+    next_step("check", target)
 
 
 @app.command(help=text("cli.augment"))
@@ -98,3 +107,4 @@ def augment(
     for line in lines:
         say(line)
     say(text("cli.augmented_in", path=target))
+    next_step("check", target)

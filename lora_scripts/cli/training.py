@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lora_scripts.cli.verbs import Overrides, app, say, stderr_console, teller
-from lora_scripts.errors import UsageError
+from lora_scripts.cli.verbs import Overrides, app, next_step, next_words, say, stderr_console, teller
+from lora_scripts.errors import Interrupted, UsageError
 from lora_scripts.messages import text
+
+if TYPE_CHECKING:
+    from lora_scripts.config import Config
 
 
 @app.command(help=text("cli.train"))
@@ -36,13 +41,41 @@ def train(
         say(dump_config(loaded.config))
         planned = look(loaded, console, hashed, strict=strict)
         say(text("run.dry_run") if planned else text("run.already_finished", folder=loaded.config.output_dir))
+        if planned:
+            next_step("train", path, *given)
+        else:
+            _talk_to(loaded.config)
         return
-    outcome = train_run(loaded, console, hashed, strict=strict)
+    try:
+        outcome = train_run(loaded, console, hashed, strict=strict)
+    except Interrupted as stopped:
+        if os.environ.get("WORLD_SIZE", "1") != "1":  # torchrun started it, and all ranks end together
+            raise
+        print(stopped, file=sys.stderr)
+        next_step("train", path, *_to_go_on(given, loaded.config))
+        raise typer.Exit(stopped.exit_code) from None
     if outcome is None:
         say(text("run.already_finished", folder=loaded.config.output_dir))
+        _talk_to(loaded.config)
         return
     for line in outcome.lines:
         say(line)
+
+
+def _to_go_on(words: list[str], config: Config) -> list[str]:
+    """The overrides of a run that was stopped, for the command that goes on with it."""
+    if config.resume_from_checkpoint:
+        return words
+    kept = [word for word in words if word.partition("=")[0] not in ("overwrite", "resume_from_checkpoint")]
+    return [*kept, *(["overwrite=false"] if config.overwrite else []), "resume_from_checkpoint=auto"]
+
+
+def _talk_to(config: Config) -> None:
+    """The next step with the adapter of a finished run."""
+    if config.draws:
+        next_step("generate", "--adapter", config.output_dir, "--prompt", (*config.sample_prompts, "…")[0])
+    else:
+        next_step("chat", "--adapter", config.output_dir)
 
 
 @app.command("eval", help=text("cli.eval"))
@@ -52,23 +85,37 @@ def evaluate(
     from_sheet: Annotated[Path | None, typer.Option(metavar="FILE", help=text("cli.from_sheet"))] = None,
     output: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help=text("cli.sheet_output"))] = None,
 ) -> None:
-    if from_sheet or output:
-        if not (from_sheet and output):
-            raise UsageError("cli.sheet_and_output")
-        from lora_scripts.assemble.text.evaluation import write_preferences
+    if output and not from_sheet:
+        raise UsageError("cli.sheet_and_output")
+    if from_sheet:
+        from lora_scripts.assemble.text.corrections import preference_command, train_on_command, write_corrections
+        from lora_scripts.assemble.text.evaluation import run_of, write_preferences
 
-        for line in write_preferences(from_sheet, output):
+        if output:
+            lines, following = write_preferences(from_sheet, output), preference_command(run, output)
+        else:
+            run_dir = run_of(run)[0]
+            target, lines = write_corrections(from_sheet, run_dir)
+            following = train_on_command(run_dir, target)
+        for line in lines:
             say(line)
+        if following:
+            next_words(following)
         return
     from lora_scripts.assemble.text.compare import evaluation_lines
-    from lora_scripts.assemble.text.evaluation import evaluate_run
+    from lora_scripts.assemble.text.corrections import correct_lines, report_lines
+    from lora_scripts.assemble.text.evaluation import evaluate_run, run_of
 
-    evaluation = evaluate_run(run)
+    evaluation = evaluate_run(run, teller())
     if as_json:
         say(json.dumps(evaluation, ensure_ascii=False))
         return
     for line in evaluation_lines(evaluation):
         say(line)
+    run_dir = run_of(run)[0]
+    for line in ["", *report_lines(run_dir), *correct_lines(run_dir)]:
+        say(line)
+    next_step("chat", "--adapter", run_dir)
 
 
 @app.command(help=text("cli.sweep"))
@@ -78,8 +125,8 @@ def sweep(
     trials: Annotated[int, typer.Option(min=1, help=text("cli.trials"))] = 12,
     output: Annotated[Path | None, typer.Option(help=text("cli.sweep_output"))] = None,
 ) -> None:
+    from lora_scripts.assemble.text.sweep import BEST, sweep_lines
     from lora_scripts.assemble.text.sweep import sweep as search
-    from lora_scripts.assemble.text.sweep import sweep_lines
     from lora_scripts.config import load_config
 
     result = search(
@@ -90,6 +137,7 @@ def sweep(
     )
     for line in sweep_lines(result):
         say(line)
+    next_step("train", result.folder / BEST)
     if result.interrupted:
         raise typer.Exit(1)
 
@@ -99,3 +147,4 @@ def schema() -> None:
     from lora_scripts.config.document import json_schema
 
     say(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+    next_words(text("cli.after_schema"))

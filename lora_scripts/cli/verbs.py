@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lora_scripts.invocation import command
 from lora_scripts.messages import text
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ def teller() -> Callable[[str], None]:
 def say(words: str) -> None:
     """Print a result."""
     print(words, flush=True)
+
+
+def next_step(*words: object) -> None:
+    """Print the command that comes next, as it can be run, to stderr."""
+    next_words(command(*words))
+
+
+def next_words(words: str) -> None:
+    """Print a next step that is a command line already, or no single command."""
+    print(text("cli.next", command=words), file=sys.stderr, flush=True)
 
 
 def write(piece: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lora_scripts.config.rules import contradictions, without_effect
 from lora_scripts.config.schema import SECTIONS, Config
 from lora_scripts.config.words import explain, plain_type, shown
 from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping, parse_value
+from lora_scripts.config.yaml_slips import Keys, mend
 from lora_scripts.errors import ConfigError, Problem, problem
 from lora_scripts.messages import text
 
@@ -27,6 +29,12 @@ def _keys_of_kind(*kinds: type) -> frozenset[str]:
 # values of these keys are words, whatever they look like: `output_dir: 2024`, `sample_questions: [110]`
 TEXTUAL = frozenset({*Config.model_fields, *ALIASES}) - _keys_of_kind(int, float, bool) - {"gradient_checkpointing"}
 _ONE_TEXT = _keys_of_kind(str)
+PATHS = frozenset({"train_data_dir", "metadata_path", "eval_data", "base_model", "output_dir", "prior_images"})
+FREE = frozenset(
+    {"system_prompt", "sample_questions", "sample_prompts", "trigger_word", "roles", "columns", "opening", "disclaimer",
+     "forbidden", "user", "assistant", "system", "question", "answer", "rejected"}
+)  # fmt: skip
+_KEYS = Keys(FREE, PATHS, ("base_model", "output_dir"))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -59,9 +67,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     """
     name = str(path)
     source, notes = _read(Path(path), name)
-    problems: list[Problem] = []
     try:
-        written, problems = parse_mapping(source, name, TEXTUAL)
+        written, problems = _parsed(source, name)
     except ConfigError as error:
         raise ConfigError([*error.problems, *_override_entries(overrides)[1]]) from None
     words, wrong_words = _override_entries(overrides)
@@ -70,6 +77,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     resets = [e for e in words if e.value is None]
     notes += [*file_notes, *change_notes, *_override(entries, changes, resets)]
     problems += [*wrong_names, *wrong_words, *wrong_changes]
+    home_notes, wrong_homes = _expand_home(entries)
+    notes += home_notes
+    problems += wrong_homes
     given = {key: entry.value for key, entry in entries.items()}
     config, wrong_values = _validated(given, entries, name)
     where = {key: entry.where for key, entry in entries.items()}
@@ -89,9 +99,20 @@ def dump_config(config: Config) -> str:
     for section in SECTIONS:
         lines.append(f"\n# {section.title()}\n")
         for key in section.model_fields:
-            written = yaml.dump({key: values[key]}, Dumper=_Dumper, allow_unicode=True, width=2**31, sort_keys=False)
-            lines.append(f"{key}:\n" if values[key] is None else written)
+            lines.append(f"{key}:\n" if values[key] is None else line_of(key, values[key]))
     return "".join(lines)
+
+
+def line_of(key: str, value: object) -> str:
+    """A key with its value as YAML; paths in a form that ``yaml_slips`` does not take for a slip."""
+    if key in PATHS and not re.fullmatch(r"[\w./-]+", str(value)):
+        plain = "".join(c if c.isprintable() and c not in '"\\' else _escaped(c) for c in str(value))
+        return f'{key}: "{plain}"\n'
+    return yaml.dump({key: value}, Dumper=_Dumper, allow_unicode=True, width=2**31, sort_keys=False)
+
+
+def _escaped(letter: str) -> str:
+    return f"\\{letter}" if letter in '"\\' else f"\\U{ord(letter):08x}"
 
 
 def _read(path: Path, name: str) -> tuple[str, list[str]]:
@@ -104,6 +125,40 @@ def _read(path: Path, name: str) -> tuple[str, list[str]]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError("config.unreadable", where=name, reason=reason) from None
+
+
+def _parsed(source: str, name: str) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a config, read without the slips that are named among the problems."""
+    try:
+        parse_mapping(source, name, TEXTUAL)
+        mended, slips = mend(source, name, _KEYS, broken=False)
+    except ConfigError as error:
+        mended, slips = mend(source, name, _KEYS, broken=True)
+        if not slips:
+            raise
+        try:
+            parse_mapping(mended, name, TEXTUAL)
+        except ConfigError as more:
+            fresh = [p for p in more.problems if p.where not in {slip.where for slip in slips}]
+            raise ConfigError([*slips, *fresh]) from error
+    entries, problems = parse_mapping(mended, name, TEXTUAL)
+    return entries, [*slips, *problems]
+
+
+def _expand_home(entries: dict[str, Entry]) -> tuple[list[str], list[Problem]]:
+    """Put the home folder in place of ``~``: a note for each path, a problem where nothing is there."""
+    notes, problems = [], []
+    for key, entry in entries.items():
+        if key not in PATHS or not isinstance(entry.value, str) or entry.value[:2] not in ("~/", "～/"):
+            continue
+        path = Path("~" + entry.value[1:]).expanduser()
+        if key != "output_dir" and not path.exists():
+            line = f"{key}: {path}"
+            problems.append(problem("config.slip_home", entry.where, name=key, value=entry.value, path=path, line=line))
+        else:
+            notes.append(text("config.home", name=key, value=entry.value, path=path))
+        entries[key] = replace(entry, value=str(path))
+    return notes, problems
 
 
 def _override_entries(overrides: Sequence[str]) -> tuple[list[Entry], list[Problem]]:

@@ -72,10 +72,11 @@ in the environment variable `LORA_SCRIPTS_PSEUDONYM_KEY`); the record left out; 
     """
     desensitize_types: PiiTypes | None = None
     """Which kinds of personal data, in place of the usual ten (id_card, phone, email, bank_card, passport, permit, \
-plate, wechat, qq, medical_no); names, addresses and the rest are found as well as can be.
+plate, wechat, qq, medical_no; their Chinese names are understood too); names, addresses and the rest are found as \
+well as can be.
 
     处理哪些种类的个人信息，代替默认的十种（id_card、phone、email、bank_card、passport、permit、plate、wechat、qq、\
-medical_no）；姓名、地址等只能尽力识别。
+medical_no），也可写中文名（身份证、手机号）；姓名、地址等只能尽力识别。
     """
     system_prompt: Text | None = None
     """System message put before every conversation that has none of its own; `chat` sends it too.

@@ -65,7 +65,49 @@ PiiType = Literal[
     "id_card", "phone", "landline", "email", "bank_card", "passport", "permit", "plate", "uscc", "case_no",
     "medical_no", "wechat", "qq", "ip", "mac", "amount", "name", "address",
 ]  # fmt: skip
-PiiTypes = Annotated[tuple[PiiType, ...], BeforeValidator(_listed), _ONE_OR_MORE]
+PII_TYPE_NAMES: dict[str, tuple[str, ...]] = {
+    "id_card": ("身份证", "身份证号", "身份证号码", "证件号", "居民身份证"),
+    "phone": ("手机号", "手机", "手机号码", "电话", "电话号码", "移动电话"),
+    "landline": ("座机", "固定电话", "固话", "座机号"),
+    "email": ("邮箱", "电子邮箱", "邮件", "电子邮件", "邮箱地址", "e-mail", "mail"),
+    "bank_card": ("银行卡", "银行卡号", "卡号", "银行账号"),
+    "passport": ("护照", "护照号", "护照号码"),
+    "permit": ("通行证", "通行证号", "港澳通行证", "回乡证", "台胞证"),
+    "plate": ("车牌", "车牌号", "号牌", "车牌号码"),
+    "uscc": ("统一社会信用代码", "信用代码", "社会信用代码"),
+    "case_no": ("案号", "案件号"),
+    "medical_no": ("病历号", "病案号", "就诊号", "住院号", "门诊号"),
+    "wechat": ("微信", "微信号"),
+    "qq": ("QQ号", "QQ号码", "扣扣"),
+    "ip": ("IP地址",),
+    "mac": ("MAC地址", "物理地址"),
+    "amount": ("金额", "钱款", "数额"),
+    "name": ("姓名", "人名", "名字"),
+    "address": ("地址", "住址", "通讯地址"),
+}
+"""Type of personal data → the names that people write for it in Chinese, the shortest usual one first."""
+_PII_TYPES_BY_NAME = {name.lower(): kind for kind, names in PII_TYPE_NAMES.items() for name in (kind, *names)}
+
+
+def pii_type_of(name: str) -> str:
+    """The type of personal data that ``name`` means (``身份证`` → ``id_card``); ``name`` itself where it is none."""
+    return _PII_TYPES_BY_NAME.get(re.sub(r"\s", "", name).lower(), name)
+
+
+def pii_type_list(names: str) -> tuple[str, ...]:
+    """The types in a text with commas or ideographic commas (``身份证，phone``)."""
+    return tuple(pii_type_of(part.strip()) for part in re.split("[,，、;；]", names) if part.strip())
+
+
+def _pii_types(value: object) -> object:
+    if isinstance(value, str):
+        return pii_type_list(value)
+    if isinstance(value, Sequence):
+        return tuple(pii_type_of(part) if isinstance(part, str) else part for part in value)
+    return value
+
+
+PiiTypes = Annotated[tuple[PiiType, ...], BeforeValidator(_pii_types), _ONE_OR_MORE]
 Roles = Annotated[dict[Literal["user", "assistant", "system"], Sentences], BeforeValidator(_role_names)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
 Device = Annotated[Text, AfterValidator(_device), Field(json_schema_extra={"pattern": DEVICE})]

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from lora_scripts.config.aliases import ALIASES, SWITCHES
 from lora_scripts.config.schema import Config
-from lora_scripts.config.values import DEVICES, AnswerRules
+from lora_scripts.config.values import DEVICES, PII_TYPE_NAMES, AnswerRules
 from lora_scripts.config.yaml_lines import Entry, scalar
 from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
@@ -113,7 +113,7 @@ def _explain(
 def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldInfo, inner: bool) -> Problem:
     kind, context, value = finding["type"], finding.get("ctx", {}), shown(finding["input"])
     if kind in ("literal_error", "not_a_choice"):
-        return _not_a_choice(where, written, value, choices_of(key) or DEVICES)
+        return _not_a_choice(where, written, value, choices_of(key) or _item_choices(context) or DEVICES)
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"):
         bound = next((f"{sign} {context[name]}" for name, sign in _SIGNS.items() if name in context), "")
         return problem("config.out_of_range", where, name=written, value=value, range=range_of(key) or bound)
@@ -129,8 +129,14 @@ def _value_problem(finding: ErrorDetails, where: str, written: str, key: FieldIn
     return problem("config.wrong_type", where, name=written, value=value, kind=wanted)
 
 
+def _item_choices(context: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that an item of a list may have."""
+    return tuple(re.findall(r"'([^']*)'", str(context.get("expected", ""))))
+
+
 def _not_a_choice(where: str, written: str, value: str, choices: tuple[str, ...]) -> Problem:
-    listed = ", ".join(choices)
+    chinese = PII_TYPE_NAMES if set(choices) == set(PII_TYPE_NAMES) else {}
+    listed = ", ".join(f"{choice} {chinese[choice][0]}" if chinese else choice for choice in choices)
     close = get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
     if close:
         return problem("config.choice_near", where, name=written, value=value, near=close[0], choices=listed)

@@ -88,9 +88,8 @@ def parse_mapping(source: str, name: str, textual: frozenset[str]) -> tuple[list
     if first is None:
         raise ConfigError("config.empty", where=name)
     if not isinstance(first, yaml.MappingStartEvent):
-        hint = _slip(source, name)
         shape = text("config.shape_list" if isinstance(first, yaml.SequenceStartEvent) else "config.shape_text")
-        raise ConfigError([hint]) if hint else ConfigError("config.not_mapping", where=reader.at(first), shape=shape)
+        raise ConfigError("config.not_mapping", where=reader.at(first), shape=shape)
     entries = reader.top_level(textual)
     if reader.peek() is not None:
         raise ConfigError("config.two_documents", where=reader.at(reader.peek()))
@@ -221,15 +220,5 @@ class _Reader:
         row = rows[min(line, len(rows) - 1)]
         if "\t" in row and "\\t" in str(getattr(error, "problem", "")):
             return problem("config.tab", where=where)
-        slip = _slip(self.source, self.name) if self.lines else None
         reason = " ".join(part for part in (getattr(error, "problem", ""), getattr(error, "context", "")) if part)
-        return slip or problem("config.syntax", where=where, row=row.strip()[:60], reason=reason or str(error)[:80])
-
-
-def _slip(source: str, name: str) -> Problem | None:
-    """The two slips that make YAML see text where a key was meant: a full-width colon, no space after the colon."""
-    for number, row in enumerate(source.split("\n"), 1):
-        if found := re.match(r"\s*([A-Za-z_]\w*)(\s*：|:(?=\S))", row):
-            kind = "config.wide_colon" if "：" in found[2] else "config.no_space"
-            return problem(kind, where=f"{name}:{number}", name=found[1])
-    return None
+        return problem("config.syntax", where=where, row=row.strip()[:60], reason=reason or str(error)[:80])

@@ -16,11 +16,14 @@ _BY_SIZE: tuple[tuple[float, int, float, int, float, float], ...] = (
     (float("inf"), 32, 0.0, 2, 2e-4, 0.02),
 )
 _PATIENT_BELOW = 10_000
+SMALL_BASE = 1_000_000_000  # parameters below which a base wants ten times the rate (docs/advice.md)
 
 
-def advice(records: int) -> dict[str, object]:
-    """Config keys and values for a set of ``records``; the rate is for a base of some billions of parameters."""
+def advice(records: int, base_parameters: int | None = None) -> dict[str, object]:
+    """Config keys and values for a set of ``records`` and a base of this size (None: some billions of parameters)."""
     _, rank, dropout, epochs, rate, ratio = next(row for row in _BY_SIZE if records < row[0])
+    if base_parameters is not None and base_parameters < SMALL_BASE:
+        rate = round(10 * rate, 9)
     keys: dict[str, object] = {
         "lora_rank": rank,
         "lora_alpha": 2 * rank,
@@ -33,13 +36,14 @@ def advice(records: int) -> dict[str, object]:
     return keys | {"early_stopping_patience": 3} if records < _PATIENT_BELOW else keys
 
 
-def advice_lines(records: int) -> str:
+def advice_lines(records: int, base_parameters: int | None = None) -> str:
     """``advice`` as lines of YAML."""
-    return "\n".join(f"{key}: {_plain(value)}" for key, value in advice(records).items())
+    return "\n".join(f"{key}: {plain(value)}" for key, value in advice(records, base_parameters).items())
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, float) and 0 < value < 1e-3:
+def plain(value: object) -> str:
+    """A value as people write it in a config: ``1.5e-4``, ``0.1``, ``8``."""
+    if isinstance(value, float) and 0 < value < 1e-2:
         digits, _, power = f"{value:.1e}".partition("e")
-        return f"{digits}e{int(power)}"
+        return f"{digits.removesuffix('.0')}e{int(power)}"
     return str(value)

@@ -103,8 +103,11 @@ class _Counts:
 class Finder:
     """Looks at records one by one; keeps some 80 bytes of each, and none of its text.
 
-    ``add`` each kept record, then ``tell`` the ledger.
+    ``add`` each kept record, then ``tell`` the ledger. ``base_parameters`` is the size of the base that will be
+    trained, where it is known: advice then suits it.
     """
+
+    base_parameters: int | None = None
 
     def __init__(self) -> None:
         self._sources = Sources()
@@ -302,9 +305,12 @@ class Finder:
     def _size(self) -> Iterator[Finding]:
         real = len(self._sources) - self._synthetic
         if 0 < real < SMALL:
-            lines = advice_lines(real)
+            size = self.base_parameters
+            lines, base = advice_lines(real, size), text("findings.base_7b")
+            if size is not None:
+                base = text("findings.base_millions", millions=f"{size / 1e6:,.0f}")
             severity, kind = ("warning", "too_few") if real < FEW else ("info", "small_set")
-            yield observe(severity, kind, "", count=real, lines=lines)
+            yield observe(severity, kind, "", count=real, lines=lines, base=base)
 
 
 def _whole_words(shape: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 
+from lora_scripts.data.records import Record
 from lora_scripts.errors import LoraScriptsError
 
 MOST_LISTED = 10_000  # places kept per reason; the counts stay exact beyond it
@@ -84,6 +86,9 @@ class Ledger:
         distributions: Lengths and openings, made by ``findings.Finder``.
         personal_data: Places (``file:line``, the first 1000) of what was taken out, by type.
         personal_counts: How much that was, by type.
+        units: Units of the files (non-blank lines, filled cells, keys) by what they were read as, see
+            ``records.UNIT_ROLES``.
+        samples: The first records as they are learned. Shown on the terminal; no file holds them.
     """
 
     read: int = 0
@@ -96,6 +101,8 @@ class Ledger:
     distributions: dict[str, dict[str, int]] = field(default_factory=dict)
     personal_data: dict[str, list[str]] = field(default_factory=dict)
     personal_counts: dict[str, int] = field(default_factory=dict)
+    units: Counter[str] = field(default_factory=Counter)
+    samples: list[Record] = field(default_factory=list)
 
     @property
     def trained(self) -> int:
@@ -137,6 +144,8 @@ class Ledger:
             self.bins[reason] = self.bins.get(reason, 0) + count
         self.findings += other.findings
         self.decisions += other.decisions
+        self.units.update(other.units)
+        self.samples += other.samples
         for kind, count in other.personal_counts.items():
             self.personal_counts[kind] = self.personal_counts.get(kind, 0) + count
             self.personal_data.setdefault(kind, []).extend(other.personal_data.get(kind, []))

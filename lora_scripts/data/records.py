@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 Remark = tuple[str, str, int, dict[str, object]]
 
 
+_EXCERPT_LENGTH = 80  # characters
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. ``role`` is ``system``, ``user`` or ``assistant``.
@@ -47,6 +50,17 @@ class Record:
     def answer(self) -> str:
         """The last thing the assistant says."""
         return next((m.content for m in reversed(self.messages) if m.role == "assistant"), "")
+
+    def excerpt(self) -> list[str]:
+        """Lines that show the record on a terminal: its source, and the beginning of each message."""
+        lines = [f"  {self.source}"]
+        for message in self.messages:
+            content = " ⏎ ".join(message.content.split("\n"))
+            content = content if len(content) <= _EXCERPT_LENGTH else content[:_EXCERPT_LENGTH] + "…"
+            lines.append(f"    {message.role}{'' if message.trained else ' (weight 0)'}: {content}")
+        if self.rejected is not None:
+            lines.append(f"    rejected: {self.rejected[:_EXCERPT_LENGTH]}")
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

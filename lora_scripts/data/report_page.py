@@ -7,6 +7,7 @@ from datetime import date
 from html import escape
 
 from lora_scripts.data.ledger import MOST_LISTED, Finding, Ledger
+from lora_scripts.data.records import UNIT_ROLES
 from lora_scripts.messages import language, text
 
 _MOST_ROWS = 500  # of the left-out records in the page; the JSON holds more
@@ -68,6 +69,7 @@ def page(ledger: Ledger) -> str:
         _totals(ledger),
         _findings(ledger.findings),
         _reasons(ledger),
+        _units(ledger),
         _lengths(ledger),
         _openings(ledger),
         _personal(ledger.personal_counts),
@@ -142,6 +144,14 @@ def _reasons(ledger: Ledger) -> str:
         return f"<section>{long}</section>" if long else ""
     rows = [(reason_words(reason), count) for reason, count in reasons]
     return f"<section><h2>{_say('why')}</h2>{_bars(_head('reason'), rows)}{long}</section>"
+
+
+def _units(ledger: Ledger) -> str:
+    rows = [(text(f"report.unit.{role}"), ledger.units[role]) for role in UNIT_ROLES if ledger.units[role]]
+    if not rows:
+        return ""
+    table = _bars(_say("unit"), rows)
+    return f"<section><h2>{_say('units')}</h2>{table}<p class=soft>{_say('units_note')}</p></section>"
 
 
 def _lengths(ledger: Ledger) -> str:

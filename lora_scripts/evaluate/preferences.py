@@ -1,9 +1,11 @@
-"""A sheet that the expert ticked, as pairs of a better and a worse answer.
+"""A sheet that the expert ticked: pairs of a better and a worse answer, or the corrected answers alone.
 
 What a tick gives: *adapter better* chooses the adapter's answer over the base's, *base better* the reverse. A
 correction, under any tick or none, is chosen over the adapter's answer, and is then the only pair of its question:
 the adapter's answer is what training on preferences moves, so it must not be chosen in one pair and rejected in
 another. *Both good* and *both bad* give no pair without a correction.
+
+In Markdown the adapter's answer may also be edited where it stands, in its table: that is a correction too.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from lora_scripts.data.reading.encodings import decode
 from lora_scripts.data.records import Message
 from lora_scripts.errors import DataError, Problem, problem
-from lora_scripts.evaluate.sheet import BEGIN, CHOICES, END, json_line
+from lora_scripts.evaluate.sheet import BEGIN, CHOICES, END, SIDES, from_cell, in_cell, json_line
 from lora_scripts.evaluate.sheet_page import DATA_ID
 from lora_scripts.messages import text
 from lora_scripts.messages.evaluate import TEXTS
@@ -43,6 +45,14 @@ class Preference:
     chosen: str
     rejected: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """An answer that the expert wrote in place of the adapter's, and the conversation that asks for it."""
+
+    prompt_messages: tuple[Message, ...]
+    answer: str
 
 
 @dataclass(slots=True)
@@ -68,6 +78,51 @@ def read_sheet(path: str | Path, say: Callable[[str], None]) -> list[Preference]
         DataError: The file cannot be read or is no sheet, a question has ticks that contradict each other, a line
             is not understood, or no pair comes out; all problems at once, with their lines.
     """
+    return _pairs(_questions(path), path, say)
+
+
+def read_corrections(path: str | Path, say: Callable[[str], None]) -> list[Correction]:
+    """The corrected answers of a sheet, in any form that ``read_sheet`` takes.
+
+    Args:
+        path: The sheet.
+        say: Gets a line where questions have ticks but no correction: those make preference data only.
+
+    Raises:
+        DataError: As ``read_sheet``; or no question has a correction.
+    """
+    asked = _questions(path)
+    corrected = [one for one in asked if one.correction]
+    if not corrected:
+        raise DataError("evaluate.no_corrections", where=path, count=len(asked))
+    if ticks := sum(1 for one in asked if one.choices and not one.correction):
+        say(text("evaluate.ticks_only", count=ticks))
+    return [Correction(_prompt(one), one.correction) for one in corrected]
+
+
+def is_filled_in(path: str | Path) -> bool:
+    """Whether somebody ticked or wrote anything in a sheet; also where it cannot be read any more."""
+    try:
+        return any(one.choices or one.correction for one in _questions(path))
+    except DataError:
+        return True
+
+
+def correction_lines(corrections: Sequence[Correction]) -> str:
+    """JSON lines, ``{"messages": […]}``, as training reads them."""
+    lines = []
+    for one in corrections:
+        told = [*one.prompt_messages, Message("assistant", one.answer)]
+        lines.append(json_line({"messages": [{"role": m.role, "content": m.content} for m in told]}) + "\n")
+    return "".join(lines)
+
+
+def _prompt(one: _Ticked) -> tuple[Message, ...]:
+    return tuple(Message(message["role"], message["content"]) for message in one.told["messages"])
+
+
+def _questions(path: str | Path) -> list[_Ticked]:
+    """The questions of a sheet, each whole and without contradicting ticks."""
     try:
         content = decode(Path(path).expanduser().read_bytes(), str(path)).text
     except OSError as error:
@@ -90,7 +145,7 @@ def read_sheet(path: str | Path, say: Callable[[str], None]) -> list[Preference]
             wrong.append(problem("evaluate.entry_broken", one.where))
     if wrong:
         raise DataError(wrong)
-    return _pairs(ticked, path, say)
+    return ticked
 
 
 def preference_lines(preferences: Sequence[Preference]) -> str:
@@ -118,8 +173,7 @@ def _pairs(ticked: Sequence[_Ticked], path: str | Path, say: Callable[[str], Non
         if chosen == rejected or not chosen or not rejected:
             without.setdefault("equal" if chosen == rejected else "empty", []).append(one.where)
             continue
-        asked = tuple(Message(message["role"], message["content"]) for message in one.told["messages"])
-        pairs.append(Preference(asked, chosen, rejected, one.told["source"]))
+        pairs.append(Preference(_prompt(one), chosen, rejected, one.told["source"]))
     for reason, places in without.items():
         named = ", ".join(places[:_NAMED]) + (" …" if len(places) > _NAMED else "")
         say(text(f"evaluate.without.{reason}", count=len(places), places=named))
@@ -143,6 +197,7 @@ def _from_markdown(content: str, name: str, wrong: list[Problem]) -> Iterator[_T
     """Questions of a Markdown sheet; only what stands between a question's comment and its end is read."""
     current: _Ticked | None = None
     correction: list[str] | None = None
+    table: list[str] = []
     for number, line in enumerate(content.split("\n"), 1):
         where = f"{name}:{number}"
         bare = line.strip()
@@ -151,8 +206,10 @@ def _from_markdown(content: str, name: str, wrong: list[Problem]) -> Iterator[_T
                 wrong.append(problem("evaluate.end_missing", current.where))
             data = _DATA.fullmatch(bare)
             current, correction = _Ticked(where, _json(data[1]) if data else None), None
+            current.correction = _edited_answer(current, table, wrong)
+            table = []
         elif current and bare.startswith(END):
-            current.correction = "\n".join(correction or []).strip()
+            current.correction = "\n".join(correction or []).strip() or current.correction
             yield current
             current = None
         elif current and correction is not None:
@@ -162,8 +219,27 @@ def _from_markdown(content: str, name: str, wrong: list[Problem]) -> Iterator[_T
             correction = [re.split("[:：]", bare, maxsplit=1)[1]] if begun["rest"].strip() else []
         elif current and bare:
             _tick(current, bare, where, wrong)
+        elif bare.startswith("|"):
+            table.append(bare)
     if current:
         wrong.append(problem("evaluate.end_missing", current.where))
+
+
+def _edited_answer(current: _Ticked, table: Sequence[str], wrong: list[Problem]) -> str:
+    """The adapter's answer as it stands in the table of a question, where it was edited there; else nothing."""
+    told = current.told
+    if not isinstance(told, dict) or not all(isinstance(told.get(side), str) for side in SIDES):
+        return ""  # told elsewhere
+    # an answer's own bars are escaped, so " | " stands between cells only
+    as_written = tuple(in_cell(told[side]) for side in SIDES)
+    cells = [tuple(cell.strip() for cell in row.strip("|").split(" | ")) for row in table]
+    if as_written in cells:
+        return ""
+    edited = [row[1] for row in cells if len(row) == 2 and row[0] == as_written[0]]
+    if len(edited) == 1:
+        return from_cell(edited[0])
+    wrong.append(problem("evaluate.table_edited", current.where))
+    return ""
 
 
 def _tick(current: _Ticked, line: str, where: str, wrong: list[Problem]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lora_scripts.adapters.files import LINKED_FILE, WEIGHTS_FILE, adapter_tensors
+from lora_scripts.errors import Problem, problem
 from lora_scripts.messages import text
 
 
@@ -116,3 +117,12 @@ def proof_of(proof: Proof) -> Mapping[str, Any]:
         "checks": [asdict(check) for check in proof.checks],
         "left_out": proof.left_out,
     }
+
+
+def failed_checks(proof: Proof) -> list[Problem]:
+    """What each failed check means, and what to do about it."""
+    return [
+        problem(f"prove.{check.name}", check.name, value=check.value, bound=check.bound)
+        for check in proof.checks
+        if not check.ok
+    ]

@@ -26,6 +26,7 @@ _FIGURES = (
     ("copy_rate", ".0%"),
 )
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#])")
+_ESCAPED = re.compile(r"\\([\\`*_\[\]|~$#])")
 
 
 def figure_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -99,7 +100,7 @@ def markdown_sheet(evaluation: Mapping[str, Any]) -> str:
 
 def _question(number: int, entry: Mapping[str, Any]) -> str:
     asked = [f"**{role_words(m['role'])}** {_shown(m['content'])}" for m in told(entry)["messages"]]
-    rows = [tuple(_shown(entry[side]) or "–" for side in SIDES)]
+    rows = [tuple(in_cell(entry[side]) for side in SIDES)]
     said = [broken_words(entry, side) for side in SIDES]
     if any(said):
         rows.append(tuple(_shown("\n".join(lines)) or "–" for lines in said))
@@ -121,6 +122,18 @@ def _shown(words: str) -> str:
     """Words as they are, whatever Markdown would make of them, on one line."""
     plain = words.strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "<br>".join(_SPECIAL.sub(r"\\\1", line) for line in plain.splitlines())
+
+
+def in_cell(words: str) -> str:
+    """An answer as the cell of a table."""
+    return _shown(words) or "–"
+
+
+def from_cell(cell: str) -> str:
+    """The answer in a cell of a table, as ``in_cell`` writes it or as a user edited it."""
+    lines = [_ESCAPED.sub(r"\1", line.strip()) for line in re.split(r"<br\s*/?>", cell)]
+    plain = "\n".join(lines).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return "" if plain == "–" else plain
 
 
 def _quoted(lines: Iterable[str]) -> str:

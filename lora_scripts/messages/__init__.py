@@ -1,7 +1,8 @@
 """What users read, in English and Chinese: one file a room, ``TEXTS[key] = (english, chinese)``.
 
 A key is ``room.name``; ``room.name.fix`` beside it is what to do next. ``LORA_SCRIPTS_LANG=zh|en`` or the
-locale chooses the language. tests/house/test_messages.py holds both languages to the same placeholders.
+locale chooses the language. A command in a text is written ``lora-scripts VERB``; what is printed is how the user can
+run it. tests/house/test_messages.py holds both languages to the same placeholders.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import locale
 import os
 from functools import cache
 from importlib import import_module
+
+from lora_scripts.invocation import NAME, as_called
+
+_BRACES = {0: "{", 1: "}"}
 
 
 def language() -> str:
@@ -30,7 +35,16 @@ def _room(name: str) -> dict[str, tuple[str, str]]:
 def _find(key: str) -> str | None:
     room, _, name = key.partition(".")
     pair = _room(room).get(name)
-    return pair[language() == "zh"] if pair else None
+    return _as_called(pair[language() == "zh"]) if pair else None
+
+
+def _as_called(words: str) -> str:
+    """A text, still with its placeholders, with its commands as they can be run."""
+    if NAME not in words:
+        return words
+    return (
+        as_called(words.replace("{", "\0").replace("}", "\1")).replace("{", "{{").replace("}", "}}").translate(_BRACES)
+    )
 
 
 def is_filed(key: str) -> bool:

@@ -86,7 +86,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "mixed.fix": ("use one of them, or train both by the same method", "请只用其中一个，或用同一方法训练"),
     "merge_left_out": (
         "the base is quantised: merging would round the adapter together with it",
-        "底座是量化的：合并会把适配器连同底座一起取整",
+        "基础模型是量化的，合并会把适配器连同基础模型一起取整",
     ),
     "no_place": (
         "the adapter has tensors that have no place in this base model: {names}",

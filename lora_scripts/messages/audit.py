@@ -28,6 +28,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "needs_key": ("the audit log was written with a key", "该审计日志是用密钥写入的"),
     "needs_key.fix": ("set LORA_SCRIPTS_AUDIT_KEY to it", "请设置 LORA_SCRIPTS_AUDIT_KEY"),
+    "next": (
+        "write the last hash down somewhere else: it shows later that nothing was cut off",
+        "请把最后的哈希另存别处：日后可证明日志没有被截断",
+    ),
+    "next_none": ("lora-scripts serve writes it as requests come", "lora-scripts serve 收到请求后会写入"),
     # what verify finds
     "edited": ("this record was edited, or is written with another key", "该记录被修改过，或使用了另一个密钥"),
     "edited.fix": _KEEP,

@@ -29,7 +29,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "desensitize_types": (
         "kinds of personal data, with commas, or all; without it the ten that training masks",
-        "个人信息种类，逗号分隔，或 all；不给则为训练时打码的十种",
+        "个人信息种类（如 身份证,手机号 或 id_card,phone），逗号分隔，或 all；不给则为训练时打码的十种",
+    ),
+    "desensitize_list": (
+        "a new file that gets what was found, with the values, for approval (readable by you only)",
+        "新文件：列出发现的内容（含原值）供核对，仅本人可读",
+    ),
+    "desensitize_listed": (
+        "what was found, with the values: {path}; delete it when it is approved",
+        "发现的内容（含原值）：{path}；核对后请删除",
     ),
     "found_type": ("{type}: {count}", "{type}：{count}"),
     "random_key": (
@@ -64,12 +72,28 @@ TEXTS: dict[str, tuple[str, str]] = {
     "device": ("auto, cpu or cuda", "auto、cpu 或 cuda"),
     "max_new_tokens": ("longest answer in tokens", "回答的最大词元数"),
     "chat_opening": (
-        "/adapter NAME or DIR or base, /stack A:1 B:0.5, /compare [question], /new, /save, /quit",
-        "/adapter 名称、文件夹或 base，/stack A:1 B:0.5，/compare [问题]，/new 清空，/save 存为训练记录，/quit 退出",
+        "ask something; /help lists the commands, /save keeps a good answer, exit or quit ends",
+        "请输入问题；/help 查看命令，/save 保存好的回答，输入 退出（或 exit、quit）结束",
+    ),
+    "chat_help": (
+        "/save              keep the last question and answer as a training record\n"
+        "/save BETTER WORDS the same with a better answer in place of the last one\n"
+        "/new               begin a new conversation\n"
+        "/adapter NAME      who answers: an adapter, a folder, or base for none; alone it lists them\n"
+        "/stack A:1 B:0.5   several adapters with their weights\n"
+        "/compare QUESTION  base and adapter side by side; alone it takes the last question\n"
+        "exit, quit         end (also /quit, /exit, Ctrl-D)",
+        "/save              把上一问和回答存为训练记录\n"
+        "/save 更好的回答   同上，用更好的回答代替\n"
+        "/new               开始新的对话\n"
+        "/adapter 名称      由谁回答：适配器、文件夹，或 base（不加适配器）；不写名称则列出\n"
+        "/stack A:1 B:0.5   多个适配器按权重叠加\n"
+        "/compare 问题      对照基础模型与适配器；不写问题则用上一问\n"
+        "退出               结束（也可用 exit、quit、/退出、/quit、Ctrl-D）",
     ),
     "chat_unknown": (
-        "{word} is not a command; there are /adapter /stack /compare /new /save /quit",
-        "没有 {word} 这个命令；可用 /adapter /stack /compare /new /save /quit",
+        "{word} is not a command; there are /adapter /stack /compare /new /save /help /quit",
+        "没有 {word} 这个命令；可用 /adapter /stack /compare /new /save /help /退出",
     ),
     "chat_now": ("answering: {stack}", "当前：{stack}"),
     "no_such_adapter": ("no such adapter is loaded; there are {names}", "没有加载该适配器；已有 {names}"),
@@ -81,7 +105,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "too_long.fix": ("begin anew with /new", "请用 /new 重新开始"),
     "answer_failed": ("the answer failed: {reason}", "回答失败：{reason}"),
-    "saved": ("kept in {path}", "已存入 {path}"),
+    "saved": (
+        "the question and its answer are kept in {path}",
+        "这一问一答已存入 {path}",
+    ),
     "nothing_to_save": ("there is nothing to save yet", "还没有可保存的内容"),
     "no_provenance": (
         "{folder} has no provenance.json, so it is not known whether this is its base",
@@ -109,6 +136,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     "base_unpack": ("Make a Hugging Face folder of a GGUF file.", "把 GGUF 文件解包为 Hugging Face 文件夹。"),
     "gguf_file": ("the GGUF file", "GGUF 文件"),
     "new_folder": ("the folder to make", "要生成的文件夹"),
+    "after_export": ("{file} says how it is loaded and used", "加载和使用方法见 {file}"),
+    "after_schema": (
+        "lora-scripts init DIR writes a config for your files",
+        "lora-scripts init DIR 可为你的数据写出配置",
+    ),
+    "after_base": (
+        "put `base_model: {folder}` into your config, or run lora-scripts init DIR --base-model {folder}",
+        "在配置中写 `base_model: {folder}`，或运行 lora-scripts init DIR --base-model {folder}",
+    ),
+    "after_no_adapter": ("lora-scripts init DIR begins with your files", "用 lora-scripts init DIR 从你的数据开始"),
+    "after_pictures": (
+        "lora-scripts init DIR writes a config for pictures of your own",
+        "用 lora-scripts init DIR 可为你自己的图片写出配置",
+    ),
+    "next": ("next: {command}", "下一步：{command}"),
     "what_to_do": ("fix: {words}", "办法：{words}"),
     "no_config": ("no config was given", "没有给出配置文件"),
     "no_config.fix": (
@@ -139,12 +181,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "inspect": ("what an adapter is and how much of its rank it uses", "适配器的构成，以及秩用了多少"),
     "inspect_folder": ("an adapter's folder", "适配器文件夹"),
-    "from_sheet": ("a sheet that was ticked: its choices become preference data", "已勾选的对照表：转成偏好数据"),
-    "sheet_output": ("where the preference data go", "偏好数据的输出文件"),
-    "sheet_and_output": (
-        "--from-sheet and --output belong together",
-        "--from-sheet 与 --output 须同时给出",
+    "from_sheet": (
+        "a sheet that was filled in: its corrected answers become training records in RUN/corrections.jsonl; with "
+        "--output its ticks and corrections become preference data",
+        "已填写的对照表：改正的回答写成训练记录 RUN/corrections.jsonl；加 --output 则把勾选与改正转成偏好数据",
     ),
+    "sheet_output": ("where preference data go", "偏好数据的输出文件"),
+    "sheet_and_output": ("--output needs --from-sheet", "--output 须与 --from-sheet 同时给出"),
     "sheet_and_output.fix": (
         "write: lora-scripts eval RUN --from-sheet RUN/eval.md --output preferences.jsonl",
         "请写：lora-scripts eval RUN --from-sheet RUN/eval.md --output preferences.jsonl",

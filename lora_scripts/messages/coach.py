@@ -8,6 +8,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "过拟合：验证损失已从 {best:.3f}（第 {epoch:.1f} 轮）升到 {last:.3f}（第 {now:.1f} 轮），而训练损失降到 "
         "{train:.3f}：此后学到的只适用于训练数据。最好的状态已保留",
     ),
+    "harmful": (
+        "over-fitting from the start: validation loss was never below the base's {base:.3f} and is {last:.3f} at epoch "
+        "{now:.1f}, while training loss falls: what is learned holds for the training records only",
+        "从一开始就过拟合：验证损失从未低于基础模型的 {base:.3f}，第 {now:.1f} 轮为 {last:.3f}，而训练损失在下降："
+        "学到的只适用于训练数据",
+    ),
     "diverging": (
         "diverging: training and validation loss both rise; validation was {best:.3f} (epoch {epoch:.1f}) and is "
         "{last:.3f} (epoch {now:.1f}). The best state is kept",
@@ -52,6 +58,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "best moment was taken. A shorter run would have come to about the same",
         "最好的时刻之后出现过拟合，此后学到的只适用于训练数据；已取最好时刻的适配器。训练得短些，结果也差不多",
     ),
+    "was_harmful": (
+        "validation loss was never below the base's: what was learned holds for the training records only, and the "
+        "base answers validation questions better without this adapter",
+        "验证损失从未低于基础模型：学到的只适用于训练数据，不加适配器的基础模型在验证问题上更好",
+    ),
     "was_diverging": (
         "past its best the run went astray, training loss included: the learning rate is too high",
         "最好的时刻之后训练发散，训练损失也在上升：学习率过高",
@@ -65,7 +76,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "结束时验证损失仍在下降：训练久一些会更好",
     ),
     "done": (
-        "no sign of over-fitting, and little left to gain: nothing to change",
-        "没有过拟合迹象，继续训练收益也不大：无需改动",
+        "validation loss was lowest at the end: no sign of over-fitting, and little left to gain: nothing to change",
+        "验证损失在结束时最低：没有过拟合迹象，继续训练收益也不大：无需改动",
+    ),
+    "levelled": (
+        "validation loss was lowest at epoch {epoch:.1f} and is {above:.3f} above that at the end: more epochs would "
+        "gain nothing. The adapter of the best moment was taken",
+        "验证损失在第 {epoch:.1f} 轮最低，结束时比它高 {above:.3f}：再多训练也没有收益。已取最好时刻的适配器",
+    ),
+    "levelled_train_fell": (
+        "validation loss was lowest at epoch {epoch:.1f} and is {above:.3f} above that at the end, while training loss "
+        "fell on: over-fitting is beginning, and more epochs would make it worse. The adapter of the best moment was "
+        "taken",
+        "验证损失在第 {epoch:.1f} 轮最低，结束时比它高 {above:.3f}，而训练损失仍在下降：过拟合开始出现，"
+        "再训练只会更差。已取最好时刻的适配器",
     ),
 }

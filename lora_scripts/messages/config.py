@@ -9,6 +9,7 @@ _EXAMPLE = (
     "write one `key: value` a line, such as `base_model: ./models/tiny-zh`; configs/ holds whole examples",
     "每行写一个 `键: 值`，例如 `base_model: ./models/tiny-zh`；configs/ 里有完整示例",
 )
+_SO = ("write the line so: `{line}`", "请改成这样一行：`{line}`")
 _ONE_NAME = ("keep {real} and remove the other", "只保留 {real}，删去另一个")
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -56,10 +57,42 @@ TEXTS: dict[str, tuple[str, str]] = {
         "replace the tab by spaces, and start a key at the beginning of its line",
         "把制表符换成空格，键从行首写起",
     ),
-    "wide_colon": ("{name} is followed by a full-width colon", "{name} 后面是全角冒号"),
-    "wide_colon.fix": ("write `{name}: ` with a plain colon and a space", "写成 `{name}: `，用半角冒号加空格"),
-    "no_space": ("no space after `{name}:`", "`{name}:` 后面缺少空格"),
-    "no_space.fix": ("write `{name}: ` with a space before the value", "写成 `{name}: `，值前加一个空格"),
+    # slips of the keyboard
+    "slip_tab": ("a tab beside {name}; YAML wants spaces", "{name} 旁有制表符；YAML 只接受空格"),
+    "slip_tab.fix": _SO,
+    "slip_wide_space": (
+        "an ideographic (full-width) or other special space beside {name}; YAML takes it for a letter",
+        "{name} 旁有全角空格（或其他特殊空格）；YAML 会把它当作文字",
+    ),
+    "slip_wide_space.fix": _SO,
+    "slip_wide_colon": ("{name} is followed by a full-width colon", "{name} 后面是全角冒号"),
+    "slip_wide_colon.fix": _SO,
+    "slip_no_space": ("no space after `{name}:`", "`{name}:` 后面缺少空格"),
+    "slip_no_space.fix": _SO,
+    "slip_quotes": (
+        "the value of {name} stands between Chinese quotes, which YAML takes for a part of it",
+        "{name} 的值用了中文引号，YAML 会把引号当作内容",
+    ),
+    "slip_quotes.fix": _SO,
+    "slip_backslash": (
+        "the backslashes of a Windows path between double quotes: YAML takes them for escapes, \\n for a line break",
+        "双引号中的 Windows 路径含反斜杠：YAML 会把它当作转义，例如 \\n 成了换行",
+    ),
+    "slip_backslash.fix": _SO,
+    "slip_tilde": ("`~` alone means empty in YAML", "单独的 `~` 在 YAML 中表示空值"),
+    "slip_tilde.fix": (
+        "write the path of the folder, such as `{name}: ./FOLDER`",
+        "请写文件夹的路径，例如 `{name}: ./文件夹`",
+    ),
+    "slip_home": (
+        "{name}: `~` in {value} is the home folder, and there is no {path}",
+        "{name}：{value} 中的 `~` 是主目录，而 {path} 不存在",
+    ),
+    "slip_home.fix": (
+        "write the whole path, such as `{line}`, or correct it",
+        "请写出完整路径，例如 `{line}`，或改正它",
+    ),
+    "home": ("{name}: {value} is read as {path}", "{name}: {value} 读作 {path}"),
     "tag": ("a YAML tag ({tag}) is not allowed", "不允许使用 YAML 标签（{tag}）"),
     "tag.fix": _YAML_PLAIN,
     "anchor": ("YAML anchors and references ({name}) are not allowed", "不允许使用 YAML 锚点和引用（{name}）"),

@@ -79,7 +79,44 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "finding.hidden_files": ("{count} hidden files were not copied", "{count} 个隐藏文件没有复制"),
     "finding.sheet_parts": (
-        "the workbook was written anew: pictures, charts and computed values may be missing in the copy",
-        "工作簿是重新写出的：副本可能缺少图片、图表和公式的计算结果",
+        "the workbook was written anew: charts and form controls are missing in the copy",
+        "工作簿是重新写出的：副本不含图表和表单控件",
     ),
+    "finding.formula_results": (
+        "{count} formulas became their stored results",
+        "{count} 个公式已换成其保存的计算结果",
+    ),
+    "finding.document_parts": (
+        "{count} pictures or embedded files of the document were copied as they are, with what they show",
+        "文档中的 {count} 个图片或嵌入文件原样复制，其中内容未检查",
+    ),
+    "finding.document_parts.fix": ("look at them, and remove them if needed", "请查看这些内容，必要时删除"),
+    "finding.numbers_emptied": (
+        "columns of numbers hold personal data; these values became empty or another number: {names}",
+        "数字列含有个人信息，这些值已置空或换成其他数字：{names}",
+    ),
+    "finding.one_encoding": (
+        "{count} lines were in {other}; the whole copy is in {encoding}",
+        "有 {count} 行是 {other} 编码；副本全部为 {encoding}",
+    ),
+    "reads_worse": (
+        "the copy would read worse than its source ({there} records, then {left}); nothing was written",
+        "副本会比原文件更难读取（原有 {there} 条记录，副本 {left} 条），没有写入任何内容",
+    ),
+    "reads_worse.fix": (
+        "with mode drop, use mask; else see how the source reads with `check`, and send its shape as a bug report",
+        "若用了 drop，请改用 mask；否则请用 `check` 查看原文件的读法，并把文件的格式报告给我们",
+    ),
+    "no_drop_in_text": (
+        "this paragraph of a document holds personal data, and leaving it out would part questions from answers",
+        "文档的这一段含有个人信息，剔除它会使问与答错位",
+    ),
+    "no_drop_in_text.fix": ("use mode mask or pseudonym", "请改用 mask 或 pseudonym 方式"),
+    "list_exists": ("the list exists already; nothing was written", "清单文件已经存在，没有写入任何内容"),
+    "list_exists.fix": ("name a new file", "请换一个新的文件名"),
+    "list_inside": (
+        "the list would lie among the data, and it holds what is to be kept out of them",
+        "清单会放进数据文件夹，而它正含有要去掉的信息",
+    ),
+    "list_inside.fix": ("choose a place outside of the source and the copy", "请放在源文件夹和副本之外"),
 }

@@ -53,13 +53,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "lead_markdown": (
         "Put an x into one box of each question. Write a correction behind its colon, over as many lines as you like, "
-        "and leave the comment lines as they are. `lora-scripts eval --from-sheet` reads this file.",
-        "每题在一个方框内填 x。改正写在冒号之后，可写多行；注释行请勿改动。"
-        "`lora-scripts eval --from-sheet` 可读取本文件。",
+        "or edit the adapter's answer where it stands; leave the comment lines as they are. "
+        "`lora-scripts eval RUN --from-sheet FILE` reads this file.",
+        "每题在一个方框内填 x。改正写在冒号之后，可写多行，也可直接修改适配器的回答；注释行请勿改动。"
+        "`lora-scripts eval RUN --from-sheet FILE` 可读取本文件。",
     ),
     "lead_html": (
-        "Save downloads the ticks and corrections as JSON for lora-scripts eval --from-sheet.",
-        "点“保存”可下载勾选与改正（JSON），供 lora-scripts eval --from-sheet 读取。",
+        "Save downloads the ticks and corrections as JSON; lora-scripts eval RUN --from-sheet FILE reads it.",
+        "点“保存”可下载勾选与改正（JSON），用 lora-scripts eval RUN --from-sheet FILE 读取。",
     ),
     "side.base": ("base", "基础模型"),
     "side.adapter": ("adapter", "适配器"),
@@ -117,6 +118,23 @@ TEXTS: dict[str, tuple[str, str]] = {
     "without.empty": (
         "{count} questions have an empty answer as better or as worse one, so they give no pair: {places}",
         "{count} 题的较好或较差回答为空，不产生偏好对：{places}",
+    ),
+    "table_edited": (
+        "the table of this question was changed in a way that is not understood",
+        "该题的表格被改动，无法识别",
+    ),
+    "table_edited.fix": (
+        "write the better answer behind the colon of the correction, and put the table back",
+        "请把更好的回答写在“改正”的冒号之后，并恢复表格",
+    ),
+    "ticks_only": (
+        "{count} questions have a tick and no correction: ticks make preference data (--output OUT.jsonl)",
+        "{count} 题只有勾选没有改正：勾选可转成偏好数据（--output OUT.jsonl）",
+    ),
+    "no_corrections": ("none of the {count} questions has a correction", "{count} 题中没有一题写了改正"),
+    "no_corrections.fix": (
+        "write better answers behind the colon of the correction; or make preference data of the ticks with --output",
+        "请把更好的回答写在“改正”的冒号之后；若只有勾选，可用 --output 转成偏好数据",
     ),
     "no_pairs": ("none of the {count} questions gives a pair", "{count} 题中没有一题产生偏好对"),
     "no_pairs.fix": (

@@ -140,15 +140,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "只有 {count} 条记录：能教会回答的格式，教不了多少知识",
     ),
     "too_few.fix": (
-        "more records help most. Until then these lines suit a 7B base (below 1B: ten times the rate):\n{lines}",
-        "最有效的办法是增加记录。在此之前，7B 基础模型可用以下设置（1B 以下学习率乘十）：\n{lines}",
+        "more records help most. Until then these lines suit {base}:\n{lines}",
+        "最有效的办法是增加记录。在此之前，以下设置适合{base}：\n{lines}",
     ),
     "small_set": (
         "{count} records are a small set: it is soon learned by heart",
         "{count} 条记录属于小数据集，容易过拟合",
     ),
     "small_set.fix": (
-        "these lines suit a 7B base (below 1B: ten times the rate):\n{lines}",
-        "7B 基础模型可用以下设置（1B 以下学习率乘十）：\n{lines}",
+        "these lines suit {base}:\n{lines}",
+        "以下设置适合{base}：\n{lines}",
     ),
+    "base_7b": ("a 7B base (below 1B: ten times the rate)", " 7B 基础模型（1B 以下学习率乘十）"),
+    "base_millions": ("this base of {millions} million parameters", "这个 {millions} 百万参数的基础模型"),
 }

@@ -21,6 +21,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "no record is new since {origin}: all of them are trained again from its weights",
         "自 {origin} 以来没有新记录：从其权重出发重新学习全部记录",
     ),
+    "superseded": (
+        "{count} earlier records ask what new ones answer; they are not replayed",
+        "{count} 条旧记录的问题在新记录中已有答案，不再重学",
+    ),
+    "measured_only": (
+        "{count} records are ones that the earlier run was measured on; they go on measuring and are not trained",
+        "{count} 条记录曾用于此前训练的验证，继续用于衡量，不参加训练",
+    ),
     "lost": (
         "{count} records of the earlier training are not in the data any more; they cannot be replayed",
         "此前训练用过的 {count} 条记录已不在数据中，无法重学",

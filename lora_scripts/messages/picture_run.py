@@ -85,10 +85,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} prompts drawn by the base (left) and with the adapter (right): {file}",
         "{count} 条提示词的对比图（左为基础模型，右为加适配器）：{file}",
     ),
-    "try_it": (
-        'try it: lora-scripts generate --adapter {folder} --prompt "{prompt}"',
-        '试一试：lora-scripts generate --adapter {folder} --prompt "{prompt}"',
-    ),
     "no_increment": (
         "a picture run goes on from its own checkpoints only, with the pictures and settings that they were made with",
         "图片训练只能从自己的检查点继续，且图片和设置须与之相同",

@@ -25,6 +25,21 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{text} (and {count} more of this kind: data_report.html)",
         "{text}（同类另有 {count} 处，见 data_report.html）",
     ),
+    "samples": ("the first records, as they will be learned:", "前几条记录（将照此学习）："),
+    "units": ("text read as", "文字的去向"),
+    "unit": ("lines, cells and keys read as", "行、单元格、键的去向"),
+    "units_note": (
+        "Every non-blank line of a text, every filled cell of a table and every key of an object is counted once.",
+        "文本的每个非空行、表格的每个非空单元格、对象的每个键各计一次。",
+    ),
+    "unit.question": ("question", "问题"),
+    "unit.answer": ("answer", "答案"),
+    "unit.system": ("system", "系统提示"),
+    "unit.context": ("context", "上下文"),
+    "unit.reasoning": ("reasoning", "思考过程"),
+    "unit.metadata": ("metadata", "元数据"),
+    "unit.left_out": ("left out", "剔除"),
+    "unit.not_understood": ("not understood", "看不懂"),
     # the page
     "lead": (
         "What was read, what it is used for, what was left out and why. This report holds counts and places, never "

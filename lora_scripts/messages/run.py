@@ -172,12 +172,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "folds: figures over folds belong to a fresh start; none are made where a run goes on or trains on",
         "folds：k 折指标只在从头开始时计算；继续训练或增量训练时不计算",
     ),
-    "proof_left_out": ("not proven: {name}: {reason}", "未作检查：{name}：{reason}"),
+    "proof_left_out": (
+        "verification: {name} is left out, because {reason}",
+        "验证：不做 {name} 这一项，因为{reason}",
+    ),
     "proving": ("proving: loading the adapter from the disk with stock peft …", "验证：用原版 peft 从磁盘加载适配器……"),
-    "not_proven": ("the adapter was written but not proven: {failed}", "适配器已写出，但未通过验证：{failed}"),
+    "not_proven": (
+        "the adapter was written but not proven; checks that failed: {failed}",
+        "适配器已写出，但未通过验证；未通过的检查：{failed}",
+    ),
     "not_proven.fix": (
-        "do not use it; look at proof.json. Where adapter_on_differs failed, raise learning_rate or epochs",
-        "请勿使用；详见 proof.json。若是 adapter_on_differs 未通过，请调大 learning_rate 或 epochs",
+        "do not use it; what to do about each check stands below, the figures are in proof.json",
+        "请勿使用；各项检查的处理办法见下，数值见 proof.json",
     ),
     "result_loss": (
         "validation loss: base {before:.3f} → adapter {after:.3f} ({change:+.0f} %)",
@@ -196,10 +202,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "before": ("  before: {answer}", "  训练前：{answer}"),
     "after": ("  after:  {answer}", "  训练后：{answer}"),
     "proven": ("proven: {count} checks passed (proof.json)", "验证通过：{count} 项检查（proof.json）"),
+    "proven_but": (
+        "proven: {count} checks passed, {left_out} left out (proof.json)",
+        "验证通过：{count} 项检查，另有 {left_out} 项未做（proof.json）",
+    ),
     "where": ("the adapter is in {folder}", "适配器在 {folder}"),
-    "try_it": (
-        "try it: lora-scripts chat --adapter {folder}",
-        "试一试：lora-scripts chat --adapter {folder}",
+    "try_it": ("try it: {command}", "试一试：{command}"),
+    "report.data_report.html": ("what became of every record: {path}", "每条记录的去向：{path}"),
+    "report.loss.png": ("losses over the steps: {path}", "损失曲线：{path}"),
+    "report.eval.html": (
+        "answers before and after, to look over and correct: {path}",
+        "训练前后的回答，可浏览并改正：{path}",
+    ),
+    "report.eval.md": ("the same for a text editor: {path}", "同上，文本编辑器可改：{path}"),
+    "correct": (
+        "to correct answers: write better ones into {sheet}, then run: {command}",
+        "改正回答：把更好的回答写进 {sheet}，然后运行：{command}",
+    ),
+    "corrections_in": (
+        "{count} corrected answers are in {path}, as training records",
+        "{count} 条改正后的回答已作为训练记录写入 {path}",
+    ),
+    "sheet_kept": (
+        "the sheet was edited since it was written; it is kept as {path}",
+        "评审表写出后被修改过，已保留为 {path}",
     ),
     "dry_run": ("dry run: nothing was trained or written", "仅预演：没有训练，也没有写入文件"),
 }

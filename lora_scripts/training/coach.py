@@ -18,6 +18,8 @@ _RECENT = 24  # evaluations that the noise is taken from
 _STILL = 0.005  # share by which the loss falls in the last quarter of a run that was too short
 _LEARNED = 0.005  # share below the base's loss from which a run has learned something
 _COPIES = 0.1  # rise of the copy rate that is told
+# parameters of the base below which this range of learning rates is advised
+_RATES = ((50e6, (5e-4, 1e-2)), (1e9, (2e-4, 3e-3)), (4e9, (5e-5, 1e-3)), (math.inf, (2e-5, 5e-4)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What of a run's settings advice is derived from; ``steps`` is the length of the plan."""
+    """What of a run's settings advice is derived from.
+
+    ``steps`` is the length of the plan, ``base_parameters`` the size of the frozen base (None: not known).
+    """
 
     steps: int
     epochs: int
@@ -47,11 +52,15 @@ class Settings:
     lora_rank: int
     lora_dropout: float
     max_grad_norm: float = 1.0
+    base_parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """``verdict``: over_fitting, diverging, not_learning, still_learning, done, unwatched.
+    """``verdict``: over_fitting, harmful, diverging, not_learning, still_learning, levelled, done, unwatched.
+
+    ``harmful`` is over-fitting from the first evaluation on: the base itself has the lowest validation loss.
+    ``levelled`` means that validation was at its lowest before the end and has not clearly risen since.
 
     ``told`` are lines for the user, ``changes`` the config keys to change with their new values.
     """
@@ -63,7 +72,7 @@ class Advice:
     @property
     def spoils(self) -> bool:
         """Whether going on makes it worse: what ends a run under ``coach: stop``."""
-        return self.verdict in ("over_fitting", "diverging")
+        return self.verdict in ("over_fitting", "harmful", "diverging")
 
     def lines(self, *, stops: bool | None = None) -> list[str]:
         """What is told, and the lines to change in the config; ``stops`` says whether the run ends here (None: did)."""
@@ -132,25 +141,58 @@ def _best(figures: Sequence[Figures]) -> int:
 
 def _idle(figures: Sequence[Figures]) -> bool:
     """Whether neither validation nor training loss has moved since the start."""
-    learned = figures[0].eval_loss - min(f.eval_loss for f in figures) > _LEARNED * abs(figures[0].eval_loss)
-    return not learned and _train_change(figures, 1) > -0.02
+    base = figures[0].eval_loss
+    learned = base - min(f.eval_loss for f in figures) > _LEARNED * abs(base)
+    moved = figures[-1].eval_loss > (1 + _SURE) * base
+    return not learned and not moved and -0.02 < _train_change(figures, 1) < 0.05
 
 
 def _risen(figures: Sequence[Figures], settings: Settings) -> Advice:
+    """Validation stands above its best: over-fitting where training loss fell meanwhile, else diverging."""
     best, last = figures[_best(figures)], figures[-1]
     values = {"best": best.eval_loss, "epoch": best.epoch, "last": last.eval_loss, "now": last.epoch}
     if _train_change(figures, _best(figures)) > 0.05:
         return Advice("diverging", (text("coach.diverging", **values),), _calmer(settings))
+    if best is figures[0]:
+        harm = text("coach.harmful", base=best.eval_loss, last=last.eval_loss, now=last.epoch)
+        return Advice("harmful", (harm, *_copying(figures)), _gentler(settings))
     told = [text("coach.over_fitting", **values, train=last.train_loss or math.nan), *_copying(figures)]
     return Advice("over_fitting", tuple(told), _less(best, settings))
 
 
 def _not_learning(figures: Sequence[Figures], settings: Settings) -> Advice:
     told = text("coach.not_learning", base=figures[0].eval_loss, last=figures[-1].eval_loss, now=figures[-1].epoch)
+    _, highest = usual_rates(settings.base_parameters)
     rate = settings.learning_rate
-    if rate < 2e-3:
-        return Advice("not_learning", (told,), {"learning_rate": rate * 3})
+    if rate * 1.5 < highest:
+        return Advice("not_learning", (told,), {"learning_rate": min(rate * 3, highest)})
     return Advice("not_learning", (told,), {"lora_rank": min(1024, settings.lora_rank * 2)})
+
+
+def usual_rates(base_parameters: int | None) -> tuple[float, float]:
+    """Lowest and highest learning rate that is advised for an adapter on a base of this size.
+
+    Small bases need higher rates: on 6 million parameters 1.5e-3 to 5e-3 was best, on 135 and 270 million 1e-3
+    (docs/advice.md); for billions 1e-4 to 2e-4 is usual (docs/sources.md).
+    """
+    if base_parameters is None:
+        return 0.0, 6e-3
+    return next(rates for most, rates in _RATES if base_parameters < most)
+
+
+def _lower(settings: Settings, divisor: int) -> dict[str, int | float]:
+    """A lower rate, not below what suits the base; nothing where the rate is that low already."""
+    lowest, _ = usual_rates(settings.base_parameters)
+    rate = max(settings.learning_rate / divisor, min(lowest, settings.learning_rate))
+    return {"learning_rate": rate} if rate < settings.learning_rate * 0.9 else {}
+
+
+def _gentler(settings: Settings) -> dict[str, int | float]:
+    """Where validation was worse than the base from the start: a lower rate, one epoch, more dropout."""
+    changes = _lower(settings, 3)
+    if not settings.max_steps and settings.epochs > 1:
+        changes["epochs"] = 1
+    return changes if settings.lora_dropout >= 0.1 else changes | {"lora_dropout": 0.1}
 
 
 def _copying(figures: Sequence[Figures]) -> list[str]:
@@ -171,14 +213,14 @@ def _less(best: Figures, settings: Settings) -> dict[str, int | float]:
     elif (epochs := max(1, math.ceil(best.epoch))) < settings.epochs:
         changes["epochs"] = epochs
     if best.epoch <= 1:  # the first round was too much already
-        changes["learning_rate"] = settings.learning_rate / 2
+        changes |= _lower(settings, 2)
     if settings.lora_dropout < 0.1:
         changes["lora_dropout"] = 0.1
     return changes
 
 
 def _calmer(settings: Settings) -> dict[str, int | float]:
-    changes: dict[str, int | float] = {"learning_rate": settings.learning_rate / 3}
+    changes = _lower(settings, 3)
     return changes if 0 < settings.max_grad_norm <= 1 else changes | {"max_grad_norm": 1.0}
 
 
@@ -192,13 +234,20 @@ def closing(figures: Sequence[Figures], settings: Settings) -> Advice:
     if len(forms) > 1:
         told.append(text("coach.form", before=forms[0] * 100, after=forms[-1] * 100))
     verdict, changes = _judged(figures, best, settings)
-    if verdict in ("over_fitting", "diverging", "not_learning"):
-        told.append(text(f"coach.was_{verdict}"))
-    elif verdict == "still_learning":
-        told.append(text("coach.still_learning"))
+    if verdict in ("still_learning", "done"):
+        told.append(text(f"coach.{verdict}"))
+    elif verdict == "levelled":
+        told.append(_levelled(figures, best, last))
     else:
-        told.append(text("coach.done"))
+        told.append(text(f"coach.was_{verdict}"))
     return Advice(verdict, tuple(told), changes)
+
+
+def _levelled(figures: Sequence[Figures], best: Figures, last: Figures) -> str:
+    """The end of a run whose best evaluation was not its last one."""
+    above = last.eval_loss - best.eval_loss
+    fell = best.train_loss is not None and last.train_loss is not None and last.train_loss < best.train_loss
+    return text("coach.levelled_train_fell" if fell else "coach.levelled", epoch=best.epoch, above=above)
 
 
 def _account(figures: Sequence[Figures], best: Figures, last: Figures, settings: Settings) -> str:
@@ -212,14 +261,18 @@ def _account(figures: Sequence[Figures], best: Figures, last: Figures, settings:
 
 def _judged(figures: Sequence[Figures], best: Figures, settings: Settings) -> tuple[str, dict[str, int | float]]:
     losses = [f.eval_loss for f in figures]
-    if rise(losses, after_best=2) > 0.5:  # half of what speaks up in the middle of a run
-        found = _risen(figures, settings)
-        return found.verdict, found.changes
-    if _idle(figures) or best is figures[0]:
+    if _idle(figures):
         return "not_learning", _not_learning(figures, settings).changes
+    few = len(losses) < _FEWEST and losses[-1] > (1 + _UNSURE) * best.eval_loss
+    # half of what speaks up in the middle of a run; few evaluations are judged by the size of the rise alone
+    if best is figures[0] or few or rise(losses, after_best=2) > 0.5:
+        risen = _risen(figures, settings)
+        return risen.verdict, risen.changes
+    if best is not figures[-1]:
+        return "levelled", {}
     quarter = losses[-max(2, len(losses) // 4) - 1 :]
     fell = quarter[0] - quarter[-1]
-    if best is figures[-1] and fell > max(_STILL * abs(best.eval_loss), 2 * _noise(losses[1:])[0]):
+    if fell > max(_STILL * abs(best.eval_loss), 2 * _noise(losses[1:])[0]):
         longer = {"max_steps": settings.max_steps * 3 // 2} if settings.max_steps else {"epochs": _longer(settings)}
         return "still_learning", dict(longer)
     return "done", {}

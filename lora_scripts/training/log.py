@@ -150,7 +150,8 @@ class RunLog:
 
     def evaluation(self, state: RunState, loss: float, *, best: bool) -> None:
         """Note a validation loss, and what the model answers to the sample questions now."""
-        mark = text("train.best_mark") if best else ""
+        gained = state.first_loss is None or loss < state.first_loss
+        mark = text("train.best_mark") if best and gained else ""
         self.line(text("train.eval_line", step=state.step, loss=loss, mark=mark))
         pairs = self.ask()
         train_loss = state.since_loss / state.since_steps if state.since_steps else None

@@ -101,16 +101,32 @@ def test_an_ordinary_table_with_marks_beside_the_answer_stays_ordinary(tmp_path:
     assert [(r.answer, r.rejected) for r in read_records(path).records] == [(GOOD, None)]
 
 
+def test_a_file_of_pairs_is_read_as_it_stands(tmp_path: Path) -> None:
+    rows = [
+        {"conversations": [{"from": "human", "value": f"{word}怎么办理？"}],
+         "chosen": {"from": "gpt", "value": f" {word}：请带上证件，当天可取。\n\n1. 先取号。"},
+         "rejected": {"from": "gpt", "value": f"{word}我不清楚。"}}
+        for word in ("居住证", "护照", "驾照", "健康证", "图书证", "停车证")
+    ]  # fmt: skip
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps([*rows, rows[2]], ensure_ascii=False, indent=2), encoding="utf-8")
+    pairs_are_read_as_they_stand(path, read=7, twice=1, changed=0)
+
+
 def test_real_pairs_are_read_as_they_stand(shared_data: Path) -> None:
     path = shared_data / "llamafactory_demo" / "dpo_zh_demo.json"
+    pairs_are_read_as_they_stand(path, read=300, twice=11, changed=2)  # two hold invisible characters
+
+
+def pairs_are_read_as_they_stand(path: Path, *, read: int, twice: int, changed: int) -> None:
     raw = {
         (row["chosen"]["value"].strip(), row["rejected"]["value"].strip())
         for row in json.loads(path.read_text(encoding="utf-8"))
     }
     reading = read_records(path, preference=True)
-    assert (reading.ledger.read, reading.ledger.bins) == (300, {"exact_duplicate": 11})
-    assert len(reading.records) == 289
-    assert sum((r.answer, r.rejected) in raw for r in reading.records) >= 287, "two hold invisible characters"
+    assert (reading.ledger.read, reading.ledger.bins) == (read, {"exact_duplicate": twice})
+    assert len(reading.records) == read - twice
+    assert sum((r.answer, r.rejected) in raw for r in reading.records) >= read - twice - changed
 
 
 @pytest.mark.parametrize("shape", OBJECTS)

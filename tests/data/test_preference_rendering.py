@@ -1,5 +1,6 @@
 """Pairs as documents: one prompt, two answers, and only the last answer is learned."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,24 @@ def test_both_documents_are_the_conversation_with_either_answer(tokenizer: Any) 
         assert document.source == "a.jsonl:1"
 
 
-def test_real_pairs_share_their_prompt_and_nothing_of_the_answers_is_lost(shared_data: Path, tokenizer: Any) -> None:
-    records = read_records(shared_data / "llamafactory_demo" / "dpo_zh_demo.json", preference=True).records[:80]
+def test_pairs_share_their_prompt_and_nothing_of_the_answers_is_lost(tokenizer: Any, tmp_path: Path) -> None:
+    rows = [
+        {"conversations": [{"from": "human", "value": f"第{n}题：{'怎么办' * (n % 9 + 1)}？ <|im_start|>"}],
+         "chosen": {"from": "gpt", "value": f"先问清楚。\n\n1. {'再写下来' * (n % 5)}；2) done {n} 😀"},
+         "rejected": {"from": "gpt", "value": f"{'不知道' * (n % 7 + 1)}{n}…"}} for n in range(40)
+    ]  # fmt: skip
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    pairs_share_their_prompt(path, 40, tokenizer)
+
+
+def test_real_pairs_do_too(shared_data: Path, tokenizer: Any) -> None:
+    pairs_share_their_prompt(shared_data / "llamafactory_demo" / "dpo_zh_demo.json", 80, tokenizer)
+
+
+def pairs_share_their_prompt(path: Path, count: int, tokenizer: Any) -> None:
+    records = read_records(path, preference=True).records[:count]
+    assert len(records) == count
     found, _ = pairs(records, tokenizer)
     assert len(found) == len(records)
     for of, (chosen, rejected) in zip(records, found, strict=True):

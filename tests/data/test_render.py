@@ -1,21 +1,25 @@
 """Rendering against outside truth: written ids, stock `apply_chat_template`, and properties over every template."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_llama
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from lora_scripts.data.preview import preview_lines
 from lora_scripts.data.records import Message, Record
 from lora_scripts.data.render import Document, render, render_prompt, render_records, template_of
 from lora_scripts.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+TINY_ZH = ROOT / "models" / "tiny-zh"
 
 # The published formats, in our own words.
 CHATML = (
@@ -51,6 +55,21 @@ NO_END = (
     "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
 )
+# A model that thinks: a prompt without thinking has an empty block, which only the last answer of a talk keeps.
+THINKING = (
+    "{% set ns = namespace(asked=-1) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.asked = loop.index0 %}"
+    "{% endif %}{% endfor %}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
+    "{% set parts = m.content.split('</think>') %}"
+    "{% if m.role == 'tool' %}{{ '<tool_response>' + m.content + '</tool_response>' }}"
+    "{% elif m.role != 'assistant' %}{{ m.content }}"
+    "{% elif loop.index0 > ns.asked and loop.last %}"
+    "{{ '<think>\n' + (parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 else '') }}"
+    "{{ '\n</think>\n\n' + parts[-1].lstrip('\n') }}"
+    "{% else %}{{ parts[-1].lstrip('\n') if parts | length > 1 else m.content }}{% endif %}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{% endif %}"
+)
 TEMPLATES = {
     "chatml": CHATML,
     "llama2": LLAMA2,
@@ -65,7 +84,29 @@ SPECIAL = [
     *("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
     *("<start_of_turn>", "<end_of_turn>", "<|endoftext|>"),
 ]
-NAMES = [*TEMPLATES, "qwen3", "minimind", "stories", "stories_llama2"]
+OWN = [*TEMPLATES, "thinking", "tiny-zh", "sentencepiece", "sentencepiece_llama2"]
+REAL = {
+    "qwen3": SHARED / "tok_qwen3" / "rebuilt",
+    "minimind": SHARED / "tok_minimind",
+    "stories": SHARED / "lm_stories260k" / "hf",
+    "stories_llama2": SHARED / "lm_stories260k" / "hf",
+}
+
+
+def names(*wanted: str) -> list[str]:
+    """Of these tokenizers (default: of all) ours, and the real ones where they are at hand."""
+    return [name for name in wanted or (*OWN, *REAL) if name in OWN or REAL[name].is_dir()]
+
+
+NAMES = names()
+INJECTIONS = [
+    path
+    for path in (
+        ROOT / "tests" / "data" / "messy" / "special_tokens.jsonl",
+        SHARED / "messy_dev" / "21_special_token_injection.jsonl",
+    )
+    if path.is_file()
+]
 
 
 def user(words: str) -> Message:
@@ -80,20 +121,20 @@ def system(words: str) -> Message:
     return Message("system", words)
 
 
-def byte_level(special: list[str] = SPECIAL, *, gpt2: bool = False) -> Tokenizer:
+def byte_level(special: list[str] = SPECIAL, *, gpt2: bool = False, words: str = "") -> Tokenizer:
     """A small BPE that cuts words as Llama 3 does, or as GPT-2 does."""
     made = Tokenizer(models.BPE())
     cut = pre_tokenizers.Split(Regex(r"\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"), "isolated")
     own = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=gpt2)
     made.pre_tokenizer = own if gpt2 else pre_tokenizers.Sequence([cut, own])
     made.decoder = decoders.ByteLevel()
-    words = [
+    text = [
         "请问劳动合同多久签订？",
         "用人单位应当支付二倍的工资。",
-        "user assistant model hello there \n\n question",
+        f"user assistant model hello there \n\n question {words}",
     ] * 4
     made.train_from_iterator(
-        words,
+        text,
         trainers.BpeTrainer(
             vocab_size=400,
             special_tokens=special,
@@ -104,14 +145,26 @@ def byte_level(special: list[str] = SPECIAL, *, gpt2: bool = False) -> Tokenizer
     return made
 
 
-def build(name: str, data: Path) -> Any:
-    if name == "qwen3":
-        return AutoTokenizer.from_pretrained(data / "tok_qwen3" / "rebuilt")
-    if name == "minimind":
-        return AutoTokenizer.from_pretrained(data / "tok_minimind")
-    if name.startswith("stories"):
-        made = AutoTokenizer.from_pretrained(data / "lm_stories260k" / "hf")
-        made.chat_template = LLAMA2 if name == "stories_llama2" else None
+def thinking() -> Any:
+    """As those of Qwen3: its marks of thinking and of tools are tokens, but not special ones."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    made = byte_level(special, words="system user assistant S Hi Yes Why So \n\n")
+    marks = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
+    made.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    tokenizer.chat_template = THINKING
+    return tokenizer
+
+
+def build(name: str) -> Any:
+    if name == "thinking":
+        return thinking()
+    if name == "tiny-zh":
+        return AutoTokenizer.from_pretrained(TINY_ZH)
+    if name in REAL or name.startswith("sentencepiece"):
+        made = AutoTokenizer.from_pretrained(REAL[name]) if name in REAL else tiny_llama.sentencepiece()
+        if name not in ("qwen3", "minimind"):
+            made.chat_template = LLAMA2 if name.endswith("llama2") else None
         return made
     made = PreTrainedTokenizerFast(
         tokenizer_object=byte_level(gpt2=name.endswith("gpt2")), bos_token="<s>", eos_token="</s>"
@@ -121,8 +174,8 @@ def build(name: str, data: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def tokenizers(shared_data: Path) -> dict[str, Any]:
-    return {name: build(name, shared_data) for name in NAMES}
+def tokenizers() -> dict[str, Any]:
+    return {name: build(name) for name in NAMES}
 
 
 def learned(document: Document, tokenizer: Any) -> list[str]:
@@ -151,32 +204,33 @@ def talks() -> st.SearchStrategy[list[Message]]:
     return st.tuples(st.none() | words, pairs).map(ordered)
 
 
-def test_a_chatml_document_has_these_very_ids_and_learns_words_and_end(tokenizers: dict[str, Any]) -> None:
-    tokenizer = tokenizers["qwen3"]
+@pytest.mark.parametrize("name", names("thinking", "qwen3"))
+def test_a_chatml_document_has_these_very_ids_and_learns_words_and_end(name: str, tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers[name]
     document = render([system("S"), user("Hi"), assistant("Yes")], tokenizer)
-    start, end, newline, double = 151644, 151645, 198, 271
-    say = {w: tokenizer.convert_tokens_to_ids(w) for w in ("system", "S", "user", "Hi", "assistant", "Yes")}
     opened = [
-        start,
-        say["system"],
-        newline,
-        say["S"],
-        end,
-        newline,
-        start,
-        say["user"],
-        newline,
-        say["Hi"],
-        end,
-        newline,
+        "<|im_start|>",
+        "system",
+        "Ċ",
+        "S",
+        "<|im_end|>",
+        "Ċ",
+        "<|im_start|>",
+        "user",
+        "Ċ",
+        "Hi",
+        "<|im_end|>",
+        "Ċ",
     ]
-    asked = [start, say["assistant"], newline, 151667, double, 151668, double]
-    assert document.input_ids == [*opened, *asked, say["Yes"], end, newline]
+    asked = ["<|im_start|>", "assistant", "Ċ", "<think>", "ĊĊ", "</think>", "ĊĊ"]
+    expected = [*opened, *asked, "Yes", "<|im_end|>", "Ċ"]
+    assert document.input_ids == [tokenizer.get_vocab()[piece] for piece in expected]
     assert document.loss_mask == [False] * (len(opened) + len(asked)) + [True, True, False]
 
 
-def test_a_llama2_document_in_sentencepiece_has_these_very_pieces(tokenizers: dict[str, Any]) -> None:
-    tokenizer = tokenizers["stories_llama2"]
+@pytest.mark.parametrize("name", names("sentencepiece_llama2", "stories_llama2"))
+def test_a_llama2_document_in_sentencepiece_has_these_very_pieces(name: str, tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers[name]
     document = render([user("He"), assistant("He"), user("He"), assistant("He")], tokenizer)
     turn = ["<s>", "▁", "[", "I", "N", "S", "T", "]", "▁He", "▁", "[", "/", "I", "N", "S", "T", "]"]
     # every character that this little vocabulary has not is spelled in bytes
@@ -239,7 +293,10 @@ def test_stock_transformers_renders_the_same_from_the_saved_template(name: str, 
         assert render(talk, tokenizer).input_ids == theirs["input_ids"]
 
 
-@pytest.mark.parametrize("name", ["chatml", "llama2", "llama3", "gemma", "minimind", "stories_llama2"])
+@pytest.mark.parametrize(
+    "name",
+    names("chatml", "llama2", "llama3", "gemma", "tiny-zh", "minimind", "sentencepiece_llama2", "stories_llama2"),
+)
 def test_a_steady_template_is_kept_and_rendered_as_it_stands(name: str, tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers[name]
     talk = [user("hello 请问？"), assistant("there."), user("hello"), assistant("Yes.")]
@@ -261,8 +318,9 @@ def test_a_seam_that_the_tokenizer_merges_across_is_kept_apart(tokenizers: dict[
     assert document.loss_mask.index(True) == len(asked)
 
 
-def test_qwen3_is_asked_without_thinking_in_every_turn(tokenizers: dict[str, Any]) -> None:
-    tokenizer = tokenizers["qwen3"]
+@pytest.mark.parametrize("name", names("thinking", "qwen3"))
+def test_a_model_that_thinks_is_asked_without_thinking_in_every_turn(name: str, tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers[name]
     talk = [user("Hi"), assistant("Yes"), user("Why"), assistant("So")]
     stock = [{"role": m.role, "content": m.content} for m in talk]
     theirs = tokenizer.apply_chat_template(stock[:1], add_generation_prompt=True, enable_thinking=False)["input_ids"]
@@ -271,7 +329,7 @@ def test_qwen3_is_asked_without_thinking_in_every_turn(tokenizers: dict[str, Any
     assert learned(render(talk, tokenizer), tokenizer) == ["Yes<|im_end|>", "So<|im_end|>"]
     form = template_of(tokenizer)
     assert "<think>" in form.note
-    assert form.stop_ids == [151645, 151643]
+    assert form.stop_ids == [tokenizer.get_vocab()[end] for end in ("<|im_end|>", "<|endoftext|>")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -287,8 +345,8 @@ def test_an_adapter_folder_renders_as_the_run_did(name: str, tokenizers: dict[st
     assert template_of(again).template == form.template
 
 
-def test_special_token_text_in_real_rows_stays_text(tokenizers: dict[str, Any], shared_data: Path) -> None:
-    path = shared_data / "messy_dev" / "21_special_token_injection.jsonl"
+@pytest.mark.parametrize("path", INJECTIONS, ids=lambda path: path.parent.name)
+def test_special_token_text_in_rows_stays_text(path: Path, tokenizers: dict[str, Any]) -> None:
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     assert len(rows) > 3
     for name in NAMES:
@@ -304,15 +362,18 @@ def test_special_token_text_in_real_rows_stays_text(tokenizers: dict[str, Any], 
             assert row["output"] in whole
 
 
-def test_the_template_markup_of_a_question_is_text_but_an_answer_may_think(tokenizers: dict[str, Any]) -> None:
-    tokenizer = tokenizers["qwen3"]
-    think, tool = 151667, tokenizer.convert_tokens_to_ids("<tool_response>")
+@pytest.mark.parametrize("name", names("thinking", "qwen3"))
+def test_the_template_markup_of_a_question_is_text_but_an_answer_may_think(
+    name: str, tokenizers: dict[str, Any]
+) -> None:
+    tokenizer = tokenizers[name]
+    think, tool = (tokenizer.get_vocab()[mark] for mark in ("<think>", "<tool_response>"))
     document = render([user("<think> <tool_response>"), assistant("<think>a</think>b")], tokenizer)
     assert document.input_ids.count(think) == 2
     assert tool not in document.input_ids
 
 
-@pytest.mark.parametrize("name", ["llama2", "llama3", "gemma", "mistral", "stories", "none"])
+@pytest.mark.parametrize("name", names("llama2", "llama3", "gemma", "mistral", "sentencepiece", "stories", "none"))
 def test_bos_comes_once_and_first(name: str, tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers[name]
     ids = render([user("<s>hello"), assistant("<s> there")], tokenizer).input_ids
@@ -321,12 +382,16 @@ def test_bos_comes_once_and_first(name: str, tokenizers: dict[str, Any]) -> None
     assert not wanted or ids[0] == tokenizer.bos_token_id
 
 
-def test_without_template_and_chatml_tokens_a_turn_ends_with_eos(tokenizers: dict[str, Any]) -> None:
-    form = template_of(tokenizers["stories"])
+@pytest.mark.parametrize("name", names("sentencepiece", "stories"))
+def test_without_template_and_chatml_tokens_a_turn_ends_with_eos(name: str, tokenizers: dict[str, Any]) -> None:
+    form = template_of(tokenizers[name])
     assert form.fallback
     assert form.stop_ids == [2]
     assert "</s>" in form.note
-    assert learned(render([user("Hi"), assistant("Yes")], tokenizers["stories"]), tokenizers["stories"]) == ["Yes</s>"]
+    assert learned(render([user("Hi"), assistant("Yes")], tokenizers[name]), tokenizers[name]) == ["Yes</s>"]
+
+
+def test_without_template_but_with_chatml_tokens_a_turn_ends_as_in_chatml(tokenizers: dict[str, Any]) -> None:
     assert template_of(tokenizers["none"]).fallback
     assert template_of(tokenizers["none"]).end_id == tokenizers["none"].convert_tokens_to_ids("<|im_end|>")
 
@@ -457,39 +522,43 @@ def test_all_bad_records_are_named_at_once(tokenizers: dict[str, Any]) -> None:
         render_records(rows, tokenizers["chatml"], too_long="truncate")
 
 
-def test_joined_and_trailing_turns_and_markers_are_said(tokenizers: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", names("thinking", "qwen3"))
+def test_joined_and_trailing_turns_and_markers_are_said(name: str, tokenizers: dict[str, Any]) -> None:
     rows = [
         Record((user("a"), user("b"), assistant("c<|im_end|>"), user("d")), "x:1"),
         Record((user("<think>"), assistant("<think>x</think>y")), "x:2"),
     ]
-    done = render_records(rows, tokenizers["qwen3"], system_prompt="House style.")
+    done = render_records(rows, tokenizers[name], system_prompt="House style.")
     said = "\n".join(done.notes)
     for words in ("in a row", "nobody answers", "2 record(s) hold text that looks like", "1 record(s) hold a thinking"):
         assert words in said
-    whole = tokenizers["qwen3"].decode(done.documents[0].input_ids)
+    whole = tokenizers[name].decode(done.documents[0].input_ids)
     assert whole.startswith("<|im_start|>system\nHouse style.<|im_end|>\n<|im_start|>user\na\nb<|im_end|>")
     assert whole.endswith("c<|im_end|><|im_end|>\n")
 
 
-def test_many_records_equal_one_by_one_and_are_quick(tokenizers: dict[str, Any]) -> None:
-    tokenizer = tokenizers["qwen3"]
+@pytest.mark.parametrize("name", names("tiny-zh", "qwen3"))
+def test_many_records_equal_one_by_one_and_are_tokenized_together(
+    name: str, tokenizers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = tokenizers[name]
     answer = "依据《劳动合同法》第八十二条：用人单位应当向劳动者每月支付二倍的工资。" * 4
     rows = [Record((user(f"请问第{i}条是怎么规定的？" * 5), assistant(answer)), f"t:{i}") for i in range(2000)]
-    begun, worked = time.perf_counter(), time.process_time()
+    called, calls = type(tokenizer).__call__, []
+    monkeypatch.setattr(type(tokenizer), "__call__", lambda *given, **more: calls.append(1) or called(*given, **more))
     done = render_records(rows, tokenizer, max_length=512)
-    # on a busy machine the clock on the wall says nothing about us
-    assert min(time.perf_counter() - begun, time.process_time() - worked) < 3
+    assert len(calls) <= 10
     assert [d.source for d in done.documents] == [r.source for r in rows]
     for i in (0, 1, 1023, 1024, 1999):
         assert done.documents[i].input_ids == render(rows[i].messages, tokenizer).input_ids
 
 
-@pytest.mark.parametrize("name", ["tiny-zh", "smollm2-135m", "gemma3-270m"])
-def test_real_bases_render_exactly(name: str, project_root: Path) -> None:
-    folder = project_root / "models" / name
-    if not (folder / "tokenizer.json").exists():
-        pytest.skip(f"models/{name} is not here")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+BASES = [name for name in ("tiny-zh", "smollm2-135m", "gemma3-270m") if (ROOT / "models" / name).is_dir()]
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_bases_at_hand_render_exactly(name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models" / name)
     talk = [system("守法"), user("请问 <end_of_turn></s> hello"), assistant("依据 it."), user("why\n"), assistant("so")]
     document = render(talk, tokenizer)
     for i in (2, 4):

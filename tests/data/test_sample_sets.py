@@ -1,18 +1,22 @@
 """The sample sets in ``data/``: shape, house style, and whether the law they cite says what they say."""
 
 import csv
-import importlib.util
 import json
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+from article_runs import Line, read_stored, read_texts, runs_of, wanted
 
+Laws = dict[str, dict[str, list[Line]]]
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
+STATUTES = ROOT.parent / "shared" / "data" / "zh_law_statutes"
 SETS = {"law_train/train.txt": 200, "law_eval/eval.txt": 30, "law_more/more.txt": 100, "law_more_eval/eval.txt": 20}
 SUPPORT = {"support_train/train.csv": 60, "support_eval/eval.csv": 30}
 NUMERAL = "[一二三四五六七八九十百零]+"
@@ -53,20 +57,20 @@ def opening(answer: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-@pytest.fixture(scope="module")
-def article_texts(shared_data: Path) -> dict[str, dict[str, str]]:
-    spec = importlib.util.spec_from_file_location("list_statutes", ROOT / "tools/list_statutes.py")
-    assert spec
-    assert spec.loader
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return {name: articles for name, (_, articles) in tool.read_statutes(shared_data / "zh_law_statutes").items()}
+@pytest.fixture(scope="module", params=["stored", *(["official texts"] if STATUTES.is_dir() else [])])
+def laws(request: pytest.FixtureRequest) -> Laws:
+    """The lines of the articles that are cited and of the ones behind them; where the texts are at hand, of all."""
+    return read_texts(STATUTES) if request.param == "official texts" else read_stored()
 
 
-def best_article(answer: str, articles: dict[str, str]) -> tuple[str, int]:
+def common(words: frozenset[int], lines: Iterable[Line]) -> int:
+    return len(words & frozenset().union(*(runs for _, runs in lines)))
+
+
+def best_article(answer: str, articles: dict[str, list[Line]]) -> tuple[str, int]:
     """The article of a law that shares most runs of four characters with the answer after its opening."""
-    words = runs(HOUSE_FORM.sub("", answer), 4)
-    shared = {number: len(words & runs(text, 4)) for number, text in articles.items()}
+    words = runs_of(HOUSE_FORM.sub("", answer))
+    shared = {number: common(words, lines) for number, lines in articles.items()}
     best = max(shared, key=lambda number: shared[number])
     return best, shared[best]
 
@@ -95,47 +99,46 @@ def test_every_cited_article_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_an_answer_says_what_its_article_says(name: str, article_texts: dict[str, dict[str, str]]) -> None:
+def test_an_answer_says_what_its_article_says(name: str, laws: Laws) -> None:
     for _, answer in law_pairs(name):
         law, number = opening(answer)
-        best, shared = best_article(answer, article_texts[law])
+        best, shared = best_article(answer, laws[law])
         assert (best, shared >= 10) == (number, True), f"{law}: cites {number}, reads like {best} ({shared}): {answer}"
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_cited_paragraph_or_item_is_the_one_quoted(name: str, article_texts: dict[str, dict[str, str]]) -> None:
+def test_a_cited_paragraph_or_item_is_the_one_quoted(name: str, laws: Laws) -> None:
     for _, answer in law_pairs(name):
         match = HOUSE_FORM.match(answer)
         assert match, answer
         law, number, cited_paragraph, cited_item = match.groups()
-        paragraphs: list[list[str]] = []
-        for line in article_texts[law][number].split("\n"):
-            if re.match(rf"[（(]{NUMERAL}[）)]", line):
+        paragraphs: list[list[Line]] = []
+        for line in laws[law][number]:
+            if line[0]:
                 paragraphs[-1].append(line)
             else:
                 paragraphs.append([line])
-        words = runs(HOUSE_FORM.sub("", answer), 4)
+        words = runs_of(HOUSE_FORM.sub("", answer))
         index = "一二三四五六七八九十".index(cited_paragraph) if cited_paragraph else 0
         if cited_paragraph:
-            shared = [len(words & runs("".join(paragraph), 4)) for paragraph in paragraphs]
+            shared = [common(words, paragraph) for paragraph in paragraphs]
             assert shared[index] == max(shared), (shared, answer)
         if cited_item:
-            items = [line for line in paragraphs[index] if re.match(rf"[（(]{cited_item}[）)]", line)]
+            items = [line for line in paragraphs[index] if line[0] == cited_item]
             assert len(items) == 1, answer
-            assert len(words & runs(items[0], 4)) >= 4, answer
+            assert common(words, items) >= 4, answer
 
 
 @pytest.mark.parametrize("name", ["law_train/train.txt", "law_more/more.txt"])
-def test_the_check_of_the_law_catches_a_citation_that_is_one_article_off(
-    name: str, article_texts: dict[str, dict[str, str]]
-) -> None:
+def test_the_check_of_the_law_catches_a_citation_that_is_one_article_off(name: str, laws: Laws) -> None:
+    listed = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
     caught = 0
     for _, answer in law_pairs(name):
         law, number = opening(answer)
-        numbers = list(article_texts[law])
+        numbers = listed[law]["articles"]
         moved = numbers[(numbers.index(number) + 1) % len(numbers)]
         wrong = answer.replace(number, moved, 1)
-        caught += best_article(wrong, article_texts[law])[0] != opening(wrong)[1]
+        caught += best_article(wrong, laws[law])[0] != opening(wrong)[1]
     assert caught == SETS[name]
 
 
@@ -204,10 +207,54 @@ def test_no_personal_data_is_in_the_sample_sets() -> None:
         assert not re.search(r"\d{7,}|\S+@\S+\.\w+|https?://", text), name
 
 
-def test_the_list_of_statutes_is_what_the_texts_hold(article_texts: dict[str, dict[str, str]]) -> None:
-    listed = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
-    assert {name: entry["articles"] for name, entry in listed.items()} == {
-        name: list(articles) for name, articles in article_texts.items()
+STATUTE = """# 中华人民共和国样例条例
+
+2020年1月1日起施行
+<!-- INFO END -->
+
+## 第一章 总则
+
+第一条 为了说明格式，制定本条例。
+
+第二条 有下列情形之一的，适用本条例：
+
+（一）文字是自己写的；
+
+（二）条文只有两条。
+
+附录
+
+第一条 附录另行编号。
+"""
+
+
+def test_the_list_of_statutes_is_made_of_names_and_numbers(tmp_path: Path) -> None:
+    (tmp_path / "样例条例(2020-01-01).md").write_text(STATUTE, encoding="utf-8")
+    (tmp_path / "没有条文.md").write_text("# 通知\n<!-- INFO END -->\n全文一段。\n", encoding="utf-8")
+    tool = [
+        sys.executable,
+        str(ROOT / "tools" / "list_statutes.py"),
+        str(tmp_path),
+        "--output",
+        str(tmp_path / "out.json"),
+    ]
+    done = subprocess.run(tool, capture_output=True, text=True, check=True)
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == {
+        "样例条例": {"full_name": "中华人民共和国样例条例", "articles": ["第一条", "第二条"]}
     }
+    assert "1 statutes, 2 articles; 1 file(s) without articles left out" in done.stdout
+    assert [item for item, _ in read_texts(tmp_path)["样例条例"]["第二条"]] == ["", "一", "二"]
+
+
+def test_the_list_of_statutes_is_what_the_texts_hold(shared_data: Path) -> None:
+    listed = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
+    texts = read_texts(shared_data / "zh_law_statutes")
+    assert {name: entry["articles"] for name, entry in listed.items()} == {n: list(a) for n, a in texts.items()}
+    assert wanted(texts) == read_stored()
+
+
+def test_the_stored_articles_are_listed_ones() -> None:
+    listed = json.loads((DATA / "statutes.json").read_text(encoding="utf-8"))
+    assert all(set(articles) <= set(listed[law]["articles"]) for law, articles in read_stored().items())
     assert listed["劳动合同法"]["full_name"] == "中华人民共和国劳动合同法"
     assert listed["劳动合同法"]["articles"][-1] == "第九十八条"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from greedy import sure_tokens
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -26,31 +27,30 @@ from lora_scripts.models.attention import FLAT
 from lora_scripts.models.targets import find_targets, in_mlp
 
 
-def test_batched_answers_equal_answers_one_by_one(stories: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(stories)
-    starts = ["Once upon a time", "The cat", "Tom and his dog went to the big park. They", "Lily"]
+def test_batched_answers_equal_answers_one_by_one(llama: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(llama)
+    starts = ["The ferry leaves at nine", "The boat", "He said hello to the keeper of the light. They", "Yes"]
     prompts = [tokenizer(text)["input_ids"] for text in starts]
     model.set_attn_implementation(FLAT)
     together = answer(model, tokenizer, prompts, attention="sdpa", stop_ids=[2], max_new_tokens=20)
     assert model.config._attn_implementation == FLAT
     model.set_attn_implementation("sdpa")
     for prompt, got in zip(prompts, together, strict=True):
-        ids = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False, eos_token_id=2, pad_token_id=0)
-        assert got == tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True).strip()
+        alone = sure_tokens(model, prompt, 20, eos_token_id=2, pad_token_id=0)
+        assert got == tokenizer.decode(alone, skip_special_tokens=True).strip()
     assert len(set(together)) == 4
 
 
-def test_an_answer_ends_at_a_stop_id(stories: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(stories)
-    prompt = tokenizer("Once upon a time")["input_ids"]
-    whole = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2], max_new_tokens=12)[0]
-    comma = tokenizer(",")["input_ids"][-1]
-    short = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2, comma], max_new_tokens=12)[0]
-    assert whole.startswith(short)
-    assert "," in whole
-    assert "," not in short
+def test_an_answer_ends_at_a_stop_id(llama: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(llama)
+    prompt = tokenizer("The ferry leaves at nine")["input_ids"]
+    tokens = sure_tokens(model, prompt, 12, eos_token_id=2, pad_token_id=0)
+    stop = next(token for n, token in enumerate(tokens) if n >= 4 and token not in tokens[:n])
+    before = tokens[: tokens.index(stop)]
+    [short] = answer(model, tokenizer, [prompt], attention="sdpa", stop_ids=[2, stop], max_new_tokens=12)
+    assert short == tokenizer.decode(before, skip_special_tokens=True).strip()
 
 
 def test_house_form_counts_openings_and_needs_a_rule() -> None:
@@ -67,19 +67,19 @@ def test_rouge_is_one_for_equal_and_zero_for_foreign_words() -> None:
 
 
 @cache
-def _loaded(stories: Path) -> PreTrainedModel:
-    return AutoModelForCausalLM.from_pretrained(stories, dtype=torch.float32).eval()
+def _loaded(llama: Path) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
 
 
-def _proof(stories: Path, folder: Path, *, damage: str = "", method: str = "lora") -> dict[str, bool]:
+def _proof(llama: Path, folder: Path, *, damage: str = "", method: str = "lora") -> dict[str, bool]:
     def load() -> torch.nn.Module:
-        return copy.deepcopy(_loaded(stories))
+        return copy.deepcopy(_loaded(llama))
 
     base = load()
     targets = find_targets(base, "all-linear" if method == "ia3" else None)
     model = inject(
         base, method=method, targets=targets, feedforward=in_mlp(targets), rank=4, alpha=8, dropout=0.0,
-        base=str(stories), seed=0,
+        base=str(llama), seed=0,
     )  # fmt: skip
     torch.manual_seed(1)
     for parameter in trainable(model):
@@ -112,8 +112,8 @@ def _proof(stories: Path, folder: Path, *, damage: str = "", method: str = "lora
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_good_adapter_is_proven(stories: Path, tmp_path: Path, method: str) -> None:
-    proof = _proof(stories, tmp_path, method=method)
+def test_a_good_adapter_is_proven(llama: Path, tmp_path: Path, method: str) -> None:
+    proof = _proof(llama, tmp_path, method=method)
     assert all(proof.values())
     assert len(proof) == 9
 
@@ -129,9 +129,9 @@ def test_a_good_adapter_is_proven(stories: Path, tmp_path: Path, method: str) ->
     ],
 )
 def test_damage_fails_its_check_whatever_the_method(
-    stories: Path, tmp_path: Path, method: str, damage: str, seen_by: str
+    llama: Path, tmp_path: Path, method: str, damage: str, seen_by: str
 ) -> None:
-    proof = _proof(stories, tmp_path, damage=damage, method=method)
+    proof = _proof(llama, tmp_path, damage=damage, method=method)
     assert not proof[seen_by]
     if damage == "untrained":
         assert not proof["no_factors_are_all_one" if method == "ia3" else "no_tensor_is_all_zero"]
@@ -150,5 +150,5 @@ def test_damage_fails_its_check_whatever_the_method(
         ("prompt", "chat_sends_the_prompt_of_training"),
     ],
 )
-def test_each_damage_fails_its_check(stories: Path, tmp_path: Path, damage: str, seen_by: str) -> None:
-    assert not _proof(stories, tmp_path, damage=damage)[seen_by]
+def test_each_damage_fails_its_check(llama: Path, tmp_path: Path, damage: str, seen_by: str) -> None:
+    assert not _proof(llama, tmp_path, damage=damage)[seen_by]

@@ -8,13 +8,22 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from lora_scripts.data.reading.formats import read_records
 from lora_scripts.data.records import Message
 from lora_scripts.errors import DataError
 from lora_scripts.evaluate.copying import training_text
-from lora_scripts.evaluate.preferences import Preference, preference_lines, read_sheet
+from lora_scripts.evaluate.preferences import (
+    Preference,
+    correction_lines,
+    preference_lines,
+    read_corrections,
+    read_sheet,
+)
 from lora_scripts.evaluate.report import comparison
-from lora_scripts.evaluate.sheet import CHOICES, embedded, markdown_sheet
+from lora_scripts.evaluate.sheet import CHOICES, embedded, from_cell, in_cell, markdown_sheet
 from lora_scripts.evaluate.sheet_page import html_sheet
 
 NASTY = (
@@ -297,3 +306,42 @@ def test_in_a_browser_ticks_exclude_each_other_and_both_ways_of_saving_are_read(
         pairs, said = read(tmp_path / name, content)
         assert [(p.chosen, p.rejected) for p in pairs] == wanted
         assert len(said) == 1 and said[0].startswith("1 questions have both good or both bad")
+
+
+def test_corrections_become_training_records_with_their_whole_conversation(tmp_path: Path) -> None:
+    sheet = ticked(markdown_sheet(evaluation()), {3: "base better"}, {2: "更好的回答\n> 第二行", 4: "又一个"})
+    (tmp_path / "eval.md").write_text(sheet, encoding="utf-8")
+    said: list[str] = []
+    found = read_corrections(tmp_path / "eval.md", said.append)
+    assert [one.answer for one in found] == ["更好的回答\n第二行", "又一个"]
+    assert found[0].prompt_messages == TALK
+    assert "1 questions have a tick and no correction" in said[0]
+    (tmp_path / "more.jsonl").write_text(correction_lines(found), encoding="utf-8")
+    records = read_records(tmp_path / "more.jsonl").records
+    assert [r.answer for r in records] == [one.answer for one in found]
+    assert records[0].messages[:-1] == TALK
+
+
+def test_an_answer_edited_in_its_table_is_a_correction(tmp_path: Path) -> None:
+    sheet = markdown_sheet(evaluation())
+    cell = in_cell("适配器3")
+    edited = sheet.replace(f"| {cell} |", "| 第一行，见*号<br>第二行 |")
+    assert edited != sheet
+    (tmp_path / "eval.md").write_text(edited, encoding="utf-8")
+    (one,) = read_corrections(tmp_path / "eval.md", lambda _: None)
+    assert one.answer == "第一行，见*号\n第二行"
+    pairs, _ = read(tmp_path / "eval.md", edited)
+    assert [(p.chosen, p.rejected) for p in pairs] == [(one.answer, "适配器3")]
+    broken = sheet.replace(f"| {in_cell('基础3')} | {cell} |", "| 都改了 | 这里也改了 |")
+    with pytest.raises(DataError, match="table of this question was changed"):
+        read(tmp_path / "eval.md", broken)
+    with pytest.raises(DataError, match="none of the 4 questions has a correction"):
+        (tmp_path / "eval.md").write_text(sheet, encoding="utf-8")
+        read_corrections(tmp_path / "eval.md", lambda _: None)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_a_cell_that_nobody_edited_reads_back_as_its_answer(words: str) -> None:
+    plain = "\n".join(line.strip() for line in words.strip().splitlines())
+    assert from_cell(in_cell(words)) == ("" if plain == "–" else plain)

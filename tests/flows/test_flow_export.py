@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from calling import SAMPLE, command, refused
+from greedy import greedy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
@@ -16,14 +17,14 @@ def test_a_run_is_exported_merged_and_answers_as_chat_does(run_copy: Path) -> No
     assert "largest_difference_of_a_logit" in said.out and "verified; the export is in" in said.out
     folder = run_copy / "export" / "merged"
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompt = tokenizer.apply_chat_template(
-        [{"role": "user", "content": SAMPLE}], add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    out = model.generate(**prompt, max_new_tokens=12, do_sample=False)
-    stock = tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    asked = [{"role": "user", "content": SAMPLE}]
+    prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True)["input_ids"]
+    tokens, sure = greedy(AutoModelForCausalLM.from_pretrained(folder), prompt, 12)
     chatted = command("chat", "--adapter", run_copy, "--prompt", SAMPLE, "--max-new-tokens", "12")
-    assert chatted.out.strip() == stock
+    stock = tokenizer.decode(tokens[:sure], skip_special_tokens=True).strip()
+    assert stock and chatted.out.strip()[: len(stock)] == stock
+    if sure == len(tokens):  # what was trained here may hang on a processor's last bits from some token on
+        assert chatted.out.strip() == stock
     report = json.loads((folder / "export.json").read_text())
     record = json.loads((run_copy / "provenance.json").read_text())
     assert report["adapter"]["weights_sha256"] == record["weights_sha256"]

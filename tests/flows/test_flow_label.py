@@ -13,6 +13,7 @@ import pytest
 import tiny_captioner
 import torch
 from calling import command, refused
+from photos import write_photos
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel, CLIPProcessor
@@ -21,7 +22,6 @@ from lora_scripts.assemble.pictures import label as room
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "models" / "tiny-clip"
-PHOTOS = ROOT.parent / "shared" / "data" / "images_dreambooth" / "img"
 sys.path.insert(0, str(ROOT / "tools"))
 from tiny_shapes import Scene, draw, random_scene  # type: ignore[import-not-found]  # noqa: E402
 
@@ -152,7 +152,7 @@ def test_any_clip_folder_will_do_and_none_but_clip(folder: Path, tmp_path: Path)
 @pytest.fixture(scope="module")
 def captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that says the colour and the ground of a shape."""
-    return tiny_captioner.save(tiny_captioner.teach(tiny_captioner.untaught()), tmp_path_factory.mktemp("c") / "blip")
+    return tiny_captioner.save(tiny_captioner.taught(), tmp_path_factory.mktemp("c") / "blip")
 
 
 def test_a_captioners_sentence_stands_between_the_prefix_and_the_tags(folder: Path, captioner: Path) -> None:
@@ -228,12 +228,17 @@ def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
     assert not (folder / "metadata.html").exists()
 
 
-def test_real_photos_get_words(tmp_path: Path) -> None:
-    if not PHOTOS.is_dir():
-        pytest.skip("../shared/data/images_dreambooth is not here")
-    names = sorted(path.name for path in PHOTOS.iterdir())[:12]
+def test_photos_of_every_mode_and_format_get_words(tmp_path: Path) -> None:
+    names = write_photos(tmp_path)
+    found = label(tmp_path)
+    assert sorted(found) == names and all(found.values())
+
+
+def test_real_photos_get_words(shared_data: Path, tmp_path: Path) -> None:
+    photos = shared_data / "images_dreambooth" / "img"
+    names = sorted(path.name for path in photos.iterdir())[:12]
     for name in names:
-        Image.open(PHOTOS / name).save(tmp_path / name)
+        Image.open(photos / name).save(tmp_path / name)
     found = label(tmp_path)
     assert sorted(found) == names and all(found.values())
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from calling import Killed, Said, command, contents, digest, metrics, refused, write_config
 from diffusers import DiffusionPipeline
+from photos import write_photos
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -472,9 +473,18 @@ def test_adapters_verify_and_inspect_know_pictures(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_photos_with_broken_ones_among_them_are_labelled_and_trained(project_root, config, tmp_path):
+    write_photos(tmp_path / "photos")
+    photos_with_broken_ones_are_labelled_and_trained(tmp_path / "photos", 12, project_root, config)
+
+
+@pytest.mark.slow
 def test_real_photos_with_broken_ones_among_them_are_labelled_and_trained(shared_data, project_root, config, tmp_path):
-    photos = tmp_path / "photos"
-    shutil.copytree(shared_data / "images_dreambooth" / "img", photos)
+    shutil.copytree(shared_data / "images_dreambooth" / "img", tmp_path / "photos")
+    photos_with_broken_ones_are_labelled_and_trained(tmp_path / "photos", 40, project_root, config)
+
+
+def photos_with_broken_ones_are_labelled_and_trained(photos, count, project_root, config):
     first = next(photos.glob("*.jpg")).read_bytes()
     broken = {"cut.jpg": first[: len(first) // 2], "empty.png": b"", "text.png": b"hello", "pickle.png": b"\x80\x04"}
     for name, raw in broken.items():
@@ -484,7 +494,7 @@ def test_real_photos_with_broken_ones_among_them_are_labelled_and_trained(shared
     done = command("train", config(train_data_dir=str(photos), max_steps=2, save_steps=2, eval_steps=2, repeats=2))
     assert done.code == 0, done.words
     report = json.loads(Path("out/data_report.json").read_text())
-    assert report["read"] == 44 == report["trained"] + report["validation"] + 4
+    assert report["read"] == count + 4 == report["trained"] + report["validation"] + 4
     assert sum(report["left_out"].values()) == 4
     assert json.loads(Path("out/proof.json").read_text())["ok"]
 

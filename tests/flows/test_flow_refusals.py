@@ -122,7 +122,7 @@ def test_a_missing_base_says_how_to_get_one(config: MakeConfig) -> None:
 
 def test_a_hub_name_is_answered_with_its_command(config: MakeConfig) -> None:
     said = command("train", config(base_model="Qwen/Qwen2-0.5B"))
-    refused(said, 2, "`lora-scripts base get Qwen/Qwen2-0.5B`", "never downloads")
+    refused(said, 2, "lora-scripts base get Qwen/Qwen2-0.5B`", "never downloads")
 
 
 def test_a_base_without_tokenizer_is_told(config: MakeConfig, broken_base: Path) -> None:

@@ -265,12 +265,20 @@ def test_overwrite_leaves_no_tokenizer_file_of_the_run_before(
     assert "<odd>" not in AutoTokenizer.from_pretrained(run_copy).get_vocab()
 
 
+def test_a_run_on_a_base_with_another_tokenizer_only_changes_paths(config: MakeConfig, llama: Path) -> None:
+    another_base_needs_nothing_but_its_path(config, llama)
+
+
 def test_a_run_on_a_real_small_llama_only_changes_paths(config: MakeConfig, stories: Path) -> None:
-    said = command("train", config(base_model=str(stories), max_steps=2, eval_ratio=0, learning_rate=1e-2))
+    another_base_needs_nothing_but_its_path(config, stories)
+
+
+def another_base_needs_nothing_but_its_path(config: MakeConfig, base: Path) -> None:
+    said = command("train", config(base_model=str(base), max_steps=2, eval_ratio=0, learning_rate=1e-2))
     assert said.code == 0, said.words
-    theirs = logits(PeftModel.from_pretrained(load(stories), "out"))
-    assert torch.equal(logits(load_adapter(load(stories), "out")), theirs)
-    assert (theirs - logits(load(stories))).abs().max() > 1e-3
+    theirs = logits(PeftModel.from_pretrained(load(base), "out"))
+    assert torch.equal(logits(load_adapter(load(base), "out")), theirs)
+    assert (theirs - logits(load(base))).abs().max() > 1e-3
 
 
 def test_a_run_on_the_embedded_base_is_proven(config: MakeConfig, tiny_zh: Path) -> None:

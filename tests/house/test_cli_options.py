@@ -10,9 +10,10 @@ from lora_scripts.cli import app
 # verb → what is given by place, then the flags; a flag that takes a value ends with =
 VERBS = {
     "train": "words --config= --dry-run --strict",
+    "init": "folder --output= --base-model= --yes --overwrite",
     "check": "paths --json --report-dir=",
     "preview": "config overrides -n=",
-    "desensitize": "source target --mode= --types= --json",
+    "desensitize": "source target --mode= --types= --list= --json",
     "augment": "path target --per-record= --seed= --addressee= --endpoint= --model=",
     "generate": "--prompt= --adapter= --base-model= --output= --count= --seed= --steps= --guidance= --negative= "
     "--width= --height= --mark --producer= --device=",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lora_scripts.errors import ModelError
 from lora_scripts.models import text
@@ -68,7 +68,7 @@ def test_a_missing_path_is_named_with_what_gets_a_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["Qwen/Qwen2-0.5B", "meta-llama/Llama-2-7b-chat-hf"])
 def test_a_hub_name_is_answered_with_the_command_that_fetches_it(given: str) -> None:
-    assert f"`lora-scripts base get {given}`" in refusal(given)
+    assert f"lora-scripts base get {given}`" in refusal(given)
 
 
 def test_a_relative_path_is_not_taken_for_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,14 +82,14 @@ def test_a_known_base_that_is_not_here_is_one_command_away(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert f"`lora-scripts base get {Path(given).name}`" in refusal(given)
+    assert f"lora-scripts base get {Path(given).name}`" in refusal(given)
 
 
 def test_a_gguf_stops_with_the_unpack_command_even_if_it_is_garbage(tmp_path: Path) -> None:
     file = tmp_path / "my model.gguf"
     file.write_bytes(b"not even GGUF")
-    assert f"`lora-scripts base unpack '{file}' 'models/my model'`" in refusal(file)
-    assert f"`lora-scripts base unpack '{file}' 'models/my model'`" in refusal(tmp_path)
+    assert f"lora-scripts base unpack '{file}' 'models/my model'`" in refusal(file)
+    assert f"lora-scripts base unpack '{file}' 'models/my model'`" in refusal(tmp_path)
 
 
 def test_other_files_are_answered_with_their_folder(base: Path) -> None:
@@ -232,6 +232,14 @@ def test_a_damaged_tokenizer_is_one_message(base: Path) -> None:
     (base / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="tokenizer cannot be loaded"):
         load_tokenizer(base)
+
+
+def test_a_base_without_a_chat_template_loads_as_stock_transformers_loads_it(llama: Path) -> None:
+    ids = load_tokenizer(llama)("The ferry leaves", return_tensors="pt").input_ids
+    assert ids.tolist() == [AutoTokenizer.from_pretrained(llama)("The ferry leaves").input_ids]
+    ours = load_model(check_base(str(llama)), dtype=torch.float32, device="cpu")
+    theirs = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)
+    assert torch.equal(ours(ids).logits, theirs.eval()(ids).logits)
 
 
 def test_the_real_pretrained_llama_loads(stories: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from greedy import sure_tokens
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -83,14 +84,7 @@ def stock_answer(base: Path, adapters: Path, pairs: Pairs, prompt: Sequence[int]
         model = load_adapter(model, adapters / name, weight=weight)
     if pairs:
         model = model.merge_and_unload()
-    ids = torch.tensor([list(prompt)])
-    with torch.inference_mode():
-        out = model.eval().generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, min_new_tokens=count,
-            do_sample=False, pad_token_id=0,
-        )  # fmt: skip
-    tokens: list[int] = out[0, len(prompt) :].tolist()
-    return tokens
+    return sure_tokens(model, list(prompt), count, min_new_tokens=count, pad_token_id=0)
 
 
 @dataclass

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
+from greedy import sure_tokens
 from transformers import AutoModelForCausalLM
 
 from lora_scripts.adapters.files import load_adapter
-from lora_scripts.assemble.serving.talk import SAVED_TO, Partner, converse, open_chat
+from lora_scripts.assemble.serving.talk import SAVED_TO, Partner, converse, open_chat, saved_to
 from lora_scripts.errors import ModelError, UsageError
 from tests.flows.calling import command
 from tests.serve.conftest import BASE
@@ -54,9 +55,7 @@ def stock(tokenizer: Any, folder: Path, pairs: dict[str, float], ids: list[int])
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     for name, weight in pairs.items():
         model = load_adapter(model, folder / name, weight=weight)
-    given = torch.tensor([ids])
-    out = model.generate(input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=12, do_sample=False)
-    words: str = tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True)
+    words: str = tokenizer.decode(sure_tokens(model, ids, 12), skip_special_tokens=True)
     return words.strip()
 
 
@@ -95,11 +94,33 @@ def test_compare_asks_base_and_adapters_the_same(partner: Partner) -> None:
 
 
 def test_a_good_exchange_is_saved_as_a_training_record(partner: Partner) -> None:
-    talk(partner, QUESTION, "/save")
-    (line,) = SAVED_TO.read_text(encoding="utf-8").splitlines()
-    roles = [(m["role"], m["content"]) for m in json.loads(line)["messages"]]
-    assert roles[0] == ("user", QUESTION)
-    assert roles[1][0] == "assistant"
+    partner.use({"a1": 1.0})
+    talk(partner, QUESTION, "/save", "/save 最长六个月。")
+    records = [json.loads(line)["messages"] for line in saved_to(partner).read_text(encoding="utf-8").splitlines()]
+    assert [[m["role"] for m in messages] for messages in records] == [["user", "assistant"]] * 2
+    assert {messages[0]["content"] for messages in records} == {QUESTION}
+    assert (
+        records[0][1]["content"] == partner.reply([("user", QUESTION)]) and records[1][1]["content"] == "最长六个月。"
+    )
+    assert saved_to(partner) == SAVED_TO.with_name("a1.jsonl")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "退出", "/exit", "/quit", "/退出", "Exit", " QUIT "])
+def test_a_chat_ends_by_any_word_that_means_it(partner: Partner, word: str) -> None:
+    asked = partner.asked
+    assert "no such" not in talk(partner, word, "/fly")
+    assert "not a command" not in talk(partner, word, "/fly") and partner.asked == asked
+
+
+def test_the_opening_names_the_way_out_and_help_lists_every_command(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for language, ways in (("en", ("/help", "exit", "quit")), ("zh", ("/help", "退出", "exit"))):
+        monkeypatch.setenv("LORA_SCRIPTS_LANG", language)
+        opening = talk(partner).splitlines()[0]
+        assert all(way in opening for way in ways)
+        said = talk(partner, "/help")
+        assert all(word in said for word in ("/save", "/new", "/adapter", "/stack", "/compare", "exit", "quit"))
 
 
 def test_what_is_wrong_is_said_and_the_talk_goes_on(partner: Partner, adapters_dir: Path) -> None:
@@ -134,6 +155,7 @@ from lora_scripts.cli import main
 from lora_scripts.serve.engine import simple
 
 choose, sent = simple.write, []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background processes deaf to it
 
 def write(logits, writers):
     logits[:, list(writers[0].generation.stop_ids)] = -float("inf")  # the answer does not end by itself

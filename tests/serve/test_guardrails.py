@@ -281,7 +281,7 @@ def test_a_pattern_that_runs_away_refuses_in_time(caplog):
     rules = guard(Rule("slow", "pattern", "mask", patterns=(r"(?:a|aa)+(?:b|c)x",)))
     begin = time.perf_counter()
     left, guarded = whole(rules, "好" + "a" * 5000)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 20  # without a limit it takes years
     assert guarded.refused and left.endswith(REFUSAL) and "a" not in left
     assert "slow" in caplog.text
     assert rules.check_input([("user", "a" * 5000)]).refused == REFUSAL
@@ -300,6 +300,8 @@ SENTENCES = [
     "MAC aa:bb:cc:dd:ee:ff ip 192.168.1.20 护照 E12345678",
     "一三八一二三四五六七八 call me at john (at) mail (dot) com",
     "统一社会信用代码 91110108MA01ABCD1X，（2023）京0108民初12345号",
+    "发到 li.si#example.com 或 zhang88 at example dot com，电话138/1234/5678",
+    "号码1️⃣3️⃣8️⃣1️⃣2️⃣3️⃣4️⃣5️⃣6️⃣7️⃣8️⃣，加薇 law_1990，Q：123456789，临牌沪A1234临",
 ]
 
 

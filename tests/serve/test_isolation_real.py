@@ -1,4 +1,4 @@
-"""On real bases: one long beginning under all pairs of adapters and stacks, also while adapters come, go and change."""
+"""A random base and real ones: one long beginning under all pairs of adapters, also while adapters come and go."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from lora_scripts.serve.store import AdapterStore
 from tests.serve.conftest import SHAPES, STACKS, Rig, make_adapters, make_rig, stock_answer
 
 ROOT = Path(__file__).resolve().parents[2]
-BASES = {
-    "smollm2-135m": ROOT / "models" / "smollm2-135m",
+REAL = {
+    "smollm2-135m": ROOT / "models" / "smollm2-135m",  # `lora-scripts base get smollm2-135m`
     "lm_stories260k": ROOT.parent / "shared" / "data" / "lm_stories260k" / "hf",
 }
+BASES = ["random", *(name for name, folder in REAL.items() if (folder / "config.json").exists())]
 STORY = (
     "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her dog. One "
     "day, she saw a big, red ball near the tree, and she wanted to bring it home and show it to her mother. "
@@ -32,13 +33,10 @@ SWAPPED = ("a0", "a2", "a7")
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=list(BASES))
-def base(request: pytest.FixtureRequest) -> Path:
-    """A real base, where it is at hand."""
-    path = BASES[request.param]
-    if not (path / "config.json").exists():
-        pytest.skip(f"{request.param} is not here (`lora-scripts base get {request.param}`)")
-    return path
+@pytest.fixture(scope="module", params=BASES)
+def base(request: pytest.FixtureRequest, llama: Path) -> Path:
+    """A random one, and those real ones that are at hand."""
+    return REAL.get(request.param, llama)
 
 
 @pytest.fixture(scope="module")

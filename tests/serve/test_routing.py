@@ -82,7 +82,7 @@ def test_a_pattern_that_takes_too_long_leaves_the_question_to_the_base():
     slow = Rule("law", pattern=r"(a+)+$", name="slow")
     begun = time.monotonic()
     assert chosen([slow, Rule("finance")], "a" * 4000 + "b") == Choice(None, "timeout:slow")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20  # without a limit it takes years
     assert chosen([slow], "baa") == Choice("law", "rule:slow"), "it is a pattern that works, only slowly"
 
 

@@ -1,14 +1,20 @@
 """The coach speaks up on curves that turn, keeps quiet on noise, and proposes settings that the config accepts."""
 
+import io
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from lora_scripts.config import Config
-from lora_scripts.training.coach import Figures, Settings, advise, closing, plain
+from lora_scripts.training.coach import Figures, Settings, advise, closing, plain, usual_rates
+from lora_scripts.training.log import RunLog
+from lora_scripts.training.plan import Plan
+from lora_scripts.training.state import RunState
 
 RUN = {
     "steps": 600, "epochs": 15, "max_steps": None, "learning_rate": 1e-4, "lora_rank": 16, "lora_dropout": 0.05,
@@ -150,3 +156,87 @@ def test_it_speaks_chinese(monkeypatch):
     losses = [4.0, 3.0, 2.5, 2.6, 2.8, 3.0, 3.2, 3.4, 3.6]
     told = advise(series(losses), run()).lines()
     assert told[0].startswith("过拟合：验证损失已从 2.500") and "建议在配置中改为：" in told
+
+
+CURVES = st.lists(st.floats(0.05, 12), min_size=3, max_size=30)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(CURVES, st.data())
+def test_no_over_fitting_is_denied_only_where_validation_ended_at_its_lowest(losses, data):
+    train = data.draw(st.lists(st.floats(0.05, 12), min_size=len(losses) - 1, max_size=len(losses) - 1))
+    figures = series(losses, train=train)
+    advice = closing(figures, run())
+    told = "\n".join(advice.lines())
+    best = min(figures, key=lambda f: f.eval_loss)
+    if figures[-1].eval_loss > best.eval_loss:
+        assert "no sign of over-fitting" not in told and "still falling" not in told
+    if figures[-1].eval_loss > figures[0].eval_loss * 1.05 and train[-1] < 0.9 * train[0] and best is figures[0]:
+        assert advice.verdict in ("harmful", "diverging") and advice.spoils
+        assert advice.changes.get("learning_rate", 0) < run().learning_rate
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.integers(2, 4), st.floats(1.06, 3), st.floats(0.5, 5))
+def test_a_short_run_that_turned_is_called_over_fitting_too(count, factor, best):
+    """Three or four evaluations, as small sets have them: too few to know the noise, enough to see 6 %."""
+    losses = [2 * best, *([best] if count > 2 else []), best * 0.99, best * 0.99 * factor]
+    train = [3.0 * 0.7**i for i in range(len(losses) - 1)]
+    advice = closing(series(losses, train=train, epochs=4.0), run(epochs=4))
+    assert advice.verdict == "over_fitting"
+    assert advice.changes["lora_dropout"] == 0.1
+
+
+def test_worse_than_the_base_from_the_start_is_not_told_to_take_a_higher_rate():
+    losses = [3.0, 3.2, 3.5, 3.9, 4.4, 4.9, 5.3]
+    advice = closing(series(losses, train=[2.5, 1.9, 1.2, 0.8, 0.5, 0.3], epochs=6.0), run(epochs=6))
+    assert advice.verdict == "harmful" and advice.spoils
+    assert advice.changes == {"learning_rate": pytest.approx(1e-4 / 3), "epochs": 1, "lora_dropout": 0.1}
+    assert "base answers validation questions better" in advice.lines()[-5]
+    mid = advise(series(losses, train=[2.5, 1.9, 1.2, 0.8, 0.5, 0.3]), run())
+    assert mid is not None and "over-fitting from the start" in mid.lines()[0]
+    both_rise = closing(series([3.0, 3.3, 3.8, 4.4], train=[3.0, 3.6, 4.5]), run())
+    assert both_rise.verdict == "diverging" and both_rise.changes["learning_rate"] < run().learning_rate
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    CURVES, st.data(), st.floats(1e-6, 0.3),
+    st.sampled_from([int(6.4e6), int(135e6), int(270e6), int(1.5e9), int(7e9), int(70e9)]),
+)  # fmt: skip
+def test_no_rate_is_advised_that_does_not_suit_the_size_of_the_base(losses, data, rate, parameters):
+    train = data.draw(st.lists(st.floats(0.05, 12), min_size=len(losses) - 1, max_size=len(losses) - 1))
+    given_ = run(learning_rate=rate, base_parameters=parameters)
+    lowest, highest = usual_rates(parameters)
+    figures = series(losses, train=train)
+    for advice in (advise(figures, given_), closing(figures, given_)):
+        advised = advice.changes.get("learning_rate") if advice else None
+        if advised is not None and advised < rate:
+            assert advised >= lowest * 0.999
+        elif advised is not None:
+            assert rate < advised <= highest
+
+
+def test_the_rates_of_the_recipes_lie_within_those_that_are_advised():
+    for parameters, rate in ((6.4e6, 5e-3), (6.4e6, 1.5e-3), (135e6, 1e-3), (270e6, 1e-3), (7e9, 1.5e-4)):
+        lowest, highest = usual_rates(int(parameters))
+        assert lowest <= rate <= highest
+    assert usual_rates(int(6.4e6))[0] > 2e-4
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.floats(0.05, 12), min_size=2, max_size=20))
+def test_best_so_far_is_never_said_of_a_loss_above_the_start(losses):
+    lines, state = io.StringIO(), RunState()
+    log = RunLog.__new__(RunLog)
+    log.console, log.ask, log.plan = Console(file=lines, width=200), list, cast(Plan, None)
+    log.judge = lambda *_: ({}, [])
+    log._write = lambda *_: None  # type: ignore[method-assign]
+    for step, loss in enumerate(losses):
+        state.step = step
+        lines.seek(0)
+        lines.truncate()
+        log.evaluation(state, loss, best=state.see(loss))
+        said: Any = lines.getvalue()
+        lowest = step > 0 and loss < min(losses[:step])
+        assert ("best so far" in said) == lowest

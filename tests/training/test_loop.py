@@ -99,7 +99,9 @@ def test_a_gradient_norm_of_zero_means_no_clipping() -> None:
 def test_the_loss_falls() -> None:
     task, parameters = _task()
     task.documents = [Document([5, 6, 7, 8] * (2 + i), [False] + [True] * (4 * (2 + i) - 1)) for i in range(8)]
-    losses = _fit(_plan(task.documents, max_steps=60, learning_rate=5e-2), task=(task, parameters)).losses
+    # all records in each step and small steps: larger ones amplify a processor's last bits to other losses
+    plan = _plan(task.documents, batch_size=8, max_steps=30, learning_rate=3e-3, lr_schedule="constant")
+    losses = _fit(plan, task=(task, parameters)).losses
     # a frozen random head of 32 inputs can spread its logits by little more than a half
     assert losses[-1] < losses[0] - 0.4
 

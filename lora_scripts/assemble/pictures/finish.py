@@ -12,12 +12,14 @@ from rich.console import Console
 from lora_scripts.adapters.files import WEIGHTS_FILE as CHECKPOINT_WEIGHTS
 from lora_scripts.adapters.picture_files import WEIGHTS_FILE, write_picture_adapter
 from lora_scripts.adapters.provenance import picture_card
-from lora_scripts.assemble.outcome import Outcome, close
+from lora_scripts.assemble.outcome import Outcome, close, proven_line
 from lora_scripts.assemble.pictures.parts import PictureInputs, PictureParts
 from lora_scripts.assemble.pictures.samples import Samples
+from lora_scripts.assemble.text.corrections import report_lines
 from lora_scripts.config import Config
 from lora_scripts.data.pictures.captions import with_trigger
 from lora_scripts.evaluate.prove_pictures import prove_pictures
+from lora_scripts.invocation import command
 from lora_scripts.messages import text
 from lora_scripts.models.diffusion import noise_schedule, stock_pipeline
 from lora_scripts.models.probe import Probe, denoised
@@ -101,5 +103,6 @@ def _lines(evaluation: dict[str, Any], proof: dict[str, Any], run_dir: Path) -> 
     sheet = run_dir / evaluation["samples"]["sheet"]
     lines.append(text("picture_run.sheet", file=sheet, count=len(evaluation["samples"]["prompts"])))
     prompt = evaluation["samples"]["prompts"][0]
-    lines += ["", text("run.proven", count=len(proof["checks"])), text("run.where", folder=run_dir)]
-    return [*lines, text("picture_run.try_it", folder=run_dir, prompt=prompt)]
+    lines += ["", proven_line(proof), text("run.where", folder=run_dir)]
+    lines += report_lines(run_dir)
+    return [*lines, text("run.try_it", command=command("generate", "--adapter", run_dir, "--prompt", prompt))]

@@ -68,6 +68,7 @@ async def _run(opened: Opened, listener: socket.socket, say: Callable[[str], Non
     service = opened.face.service
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     say(text("serve.listening", address=address, base=service.models.base, count=len(service.store.names())))
+    say(text("cli.next", command=f"curl {address}/models"))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():

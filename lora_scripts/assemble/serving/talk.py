@@ -14,6 +14,7 @@ from lora_scripts.adapters.files import find_weights, read_adapter
 from lora_scripts.adapters.picture_files import refuse_pictures
 from lora_scripts.adapters.provenance import provenance_of
 from lora_scripts.assemble.adapters import weighed
+from lora_scripts.assemble.text.corrections import train_on_command
 from lora_scripts.errors import LoraScriptsError, ModelError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.models.passing_thread import in_passing_thread
@@ -34,6 +35,8 @@ from lora_scripts.serve.text_stream import TextStream
 from lora_scripts.serve.voices import Voice, voice_of
 
 SAVED_TO = Path("output/chat/saved.jsonl")
+QUIT = ("/quit", "/exit", "/退出", "quit", "exit", "退出")
+HELP = ("/help", "/帮助")
 CONTEXT_TOKENS = 1 << 20  # what the model itself can hold is less
 LARGEST_RANK = 4096
 
@@ -46,7 +49,7 @@ Write = Callable[[str], None]
 class Partner:
     """A model that answers under the adapters in ``stack`` (name → weight), spelled to as they were in training.
 
-    ``notes`` are lines to show first.
+    ``notes`` are lines to show first, ``folders`` where each adapter lies, ``saved`` counts the answers that were kept.
     """
 
     model: Any
@@ -59,6 +62,8 @@ class Partner:
     voices: dict[str, Voice] = field(default_factory=dict)
     stack: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)
+    saved: int = 0
     engine: Any = None
     asked: int = 0
 
@@ -80,6 +85,7 @@ class Partner:
         self.adapters[name] = in_passing_thread(
             lambda: load_weights(name, folder, self.model, largest_rank=LARGEST_RANK)
         )
+        self.folders[name] = folder
         self.voices[name] = voice_of(folder, self.base_voice.tokenizer)
         return name
 
@@ -182,8 +188,16 @@ def open_chat(
 
 
 def converse(partner: Partner, ask: Callable[[str], str], say: Write, write: Write) -> None:
-    """Talk until ``/quit`` or the end of input. ``say`` prints a line, ``write`` a piece of one."""
+    """Talk until one of ``QUIT`` or the end of input. ``say`` prints a line, ``write`` a piece of one."""
     say(text("cli.chat_opening"))
+    try:
+        _converse(partner, ask, say, write)
+    finally:
+        for line in _closing(partner):
+            say(line)
+
+
+def _converse(partner: Partner, ask: Callable[[str], str], say: Write, write: Write) -> None:
     turns: list[tuple[str, str]] = []
     while True:
         try:
@@ -191,7 +205,7 @@ def converse(partner: Partner, ask: Callable[[str], str], say: Write, write: Wri
         except EOFError:
             return
         command, _, rest = words.partition(" ")
-        if command in ("/quit", "/exit"):
+        if words.casefold() in QUIT:
             return
         try:
             if command.startswith("/"):
@@ -210,7 +224,9 @@ def _obey(partner: Partner, command: str, rest: str, turns: list[tuple[str, str]
     if command == "/new":
         return []
     if command == "/save":
-        say(_keep(turns))
+        say(_keep(partner, turns, rest))
+    elif command in HELP:
+        say(text("cli.chat_help"))
     elif command == "/adapter":
         _choose(partner, rest, say)
     elif command == "/stack":
@@ -257,11 +273,28 @@ def _compare(partner: Partner, question: str, turns: list[tuple[str, str]], say:
     say(f"[{now or 'base'}] {partner.reply(asked)}")
 
 
-def _keep(turns: Turns) -> str:
+def _keep(partner: Partner, turns: Turns, better: str) -> str:
+    """Add the last question and its answer, or a better one, to the file of training records."""
     if not turns:
         return text("cli.nothing_to_save")
-    SAVED_TO.parent.mkdir(parents=True, exist_ok=True)
-    record = {"messages": [{"role": role, "content": content} for role, content in turns[-2:]]}
-    with SAVED_TO.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    return text("cli.saved", path=SAVED_TO)
+    question, answer = turns[-2][1], better or turns[-1][1]
+    file = saved_to(partner)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    record = {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    partner.saved += 1
+    return text("cli.saved", path=file)
+
+
+def saved_to(partner: Partner) -> Path:
+    """The file of kept answers: one for each adapter or stack, since what one should say another should not."""
+    return SAVED_TO.with_name(f"{'+'.join(partner.stack)}.jsonl") if partner.stack else SAVED_TO
+
+
+def _closing(partner: Partner) -> list[str]:
+    """After a talk in which answers were kept: the command that trains the adapter on them."""
+    if not partner.saved or not partner.stack:
+        return []
+    trained = train_on_command(partner.folders[next(iter(partner.stack))], saved_to(partner))
+    return [text("cli.next", command=trained)] if trained else []

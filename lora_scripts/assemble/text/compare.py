@@ -10,6 +10,7 @@ from typing import Any
 from peft import PeftModel
 
 from lora_scripts.assemble.text import increment
+from lora_scripts.assemble.text.corrections import keep_edited_sheet
 from lora_scripts.assemble.text.parts import QUESTIONS_ASKED, Inputs
 from lora_scripts.assemble.text.records import question_prompt
 from lora_scripts.assemble.text.survey import LARGE, masked_pairs
@@ -87,11 +88,13 @@ def _masked(config: Config, inputs: Inputs) -> Iterator[tuple[Record, Record]]:
     return islice(masked_pairs(config), LARGE)
 
 
-def write_evaluation(run_dir: Path, evaluation: dict[str, Any]) -> None:
-    """eval.json, and the same as a sheet for the expert to tick: eval.md and eval.html."""
+def write_evaluation(run_dir: Path, evaluation: dict[str, Any]) -> list[str]:
+    """eval.json, and the same as a sheet for the expert to tick: eval.md and eval.html; lines for the user."""
+    kept = keep_edited_sheet(run_dir)
     write_json(run_dir / "eval.json", evaluation)
     write_whole(run_dir / "eval.md", markdown_sheet(evaluation))
     write_whole(run_dir / "eval.html", html_sheet(evaluation))
+    return [kept] if kept else []
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:

@@ -13,13 +13,14 @@ from rich.console import Console
 from lora_scripts.adapters.files import WEIGHTS_FILE, adapter_tensors, config_text, restore_adapter, write_adapter
 from lora_scripts.adapters.provenance import card
 from lora_scripts.assemble.adapters import used_lines
-from lora_scripts.assemble.outcome import Outcome, close
+from lora_scripts.assemble.outcome import Outcome, close, proven_line
 from lora_scripts.assemble.start import Start
 from lora_scripts.assemble.text.compare import (
     compare_answers,
     evaluation_lines,
     write_evaluation,
 )
+from lora_scripts.assemble.text.corrections import correct_lines, report_lines
 from lora_scripts.assemble.text.increment import measure, result_of
 from lora_scripts.assemble.text.parts import QUESTIONS_ASKED, Inputs, Parts
 from lora_scripts.assemble.text.records import prompt_of
@@ -27,6 +28,7 @@ from lora_scripts.config import Config
 from lora_scripts.data.render import Document, halves
 from lora_scripts.data.split import TRAINING
 from lora_scripts.evaluate.prove import Proof, logits_of, prove
+from lora_scripts.invocation import command
 from lora_scripts.messages import text
 from lora_scripts.models.text import load_model, load_tokenizer
 from lora_scripts.training.allocator import give_back_freed_memory
@@ -93,7 +95,8 @@ def _evaluate(
     if isinstance(parts.task, PreferenceTask) and start.inputs.rendered.validation:
         parts.task.evaluate(start.inputs.rendered.validation, config.batch_size)
         evaluation["adapter"]["pairs_preferred"] = parts.task.accuracy
-    write_evaluation(run_dir, evaluation)
+    for line in write_evaluation(run_dir, evaluation):
+        say(console, line)
     return evaluation
 
 
@@ -136,6 +139,6 @@ def _learned_from(document: Document) -> int:
 
 def _lines(evaluation: dict[str, Any], proof: dict[str, Any], run_dir: Path) -> list[str]:
     """What the user reads at the end: scores, answers before and after, where things are."""
-    proven = text("run.proven", count=len(proof["checks"]))
-    lines = [*evaluation_lines(evaluation), "", proven, text("run.where", folder=run_dir)]
-    return [*lines, text("run.try_it", folder=run_dir)]
+    lines = [*evaluation_lines(evaluation), "", proven_line(proof), text("run.where", folder=run_dir)]
+    lines += [*report_lines(run_dir), *correct_lines(run_dir)]
+    return [*lines, text("run.try_it", command=command("chat", "--adapter", run_dir))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from lora_scripts.adapters.files import CONFIG_FILE, find_weights, read_adapter, restore_adapter
 from lora_scripts.assemble.text.parts import Inputs, Parts
 from lora_scripts.assemble.text.records import identities, render_rows
-from lora_scripts.assemble.text.survey import rows_of, survey_for
+from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config, load_config
+from lora_scripts.data.clean import normal
 from lora_scripts.data.ledger import Finding
+from lora_scripts.data.records import Record
 from lora_scripts.data.render import Document
+from lora_scripts.data.split import TRAINING, VALIDATION
 from lora_scripts.errors import LoraScriptsError, UsageError
 from lora_scripts.messages import text
 from lora_scripts.training.checkpoint import (
@@ -155,7 +158,8 @@ def increment(config: Config, inputs: Inputs, origin: Origin) -> Increment | Non
     refuse_other_shape(config, inputs, origin)
     if origin.trained is None or origin.validated is None:
         return again(inputs, origin, text("increment.no_record", origin=origin.path))
-    training, validation, notes_read = _now_and_then(config, inputs, origin)
+    earlier = _now_and_then(config, inputs, origin)
+    training, validation = earlier.training, earlier.validation
     known = _known(origin)
     fresh = _pick(training, ~np.isin(training[1], known))
     if not fresh[0]:
@@ -173,7 +177,7 @@ def increment(config: Config, inputs: Inputs, origin: Origin) -> Increment | Non
         inputs.rendered,
         training=[*fresh[0], *replays],
         validation=measured,
-        questions=[record for record in inputs.rendered.questions if record.source in sources],
+        questions=[record for record in earlier.questions if record.source in sources],
     )
     fingerprint, mine = identities(rendered)
     known_now = {
@@ -183,8 +187,14 @@ def increment(config: Config, inputs: Inputs, origin: Origin) -> Increment | Non
     prints = _prints(inputs, origin) | {"data": fingerprint, "config.replay": repr(config.replay)}
     said = text("increment.finding", new=len(fresh[0]), old=len(old_training), replayed=len(replays))
     inputs.rows.ledger.findings.append(Finding("info", "incremental", config.data_path, said))
-    lost = len(origin.trained) - len(old_training)
-    notes = [*notes_read, *([text("increment.lost", count=lost)] if lost > 0 else [])]
+    lost = len(origin.trained) - len(old_training) - earlier.superseded
+    measured_only = int(np.isin(training[1], origin.validated).sum())
+    notes = [
+        *earlier.notes,
+        *([text("increment.superseded", count=earlier.superseded)] if earlier.superseded else []),
+        *([text("increment.measured_only", count=measured_only)] if measured_only else []),
+        *([text("increment.lost", count=lost)] if lost > 0 else []),
+    ]
     changed_inputs = replace(inputs, rendered=rendered, fingerprints=prints, identities=known_now)
     return Increment(origin, changed_inputs, len(fresh[0]), len(old_training), len(replays), old, new[0], tuple(notes))
 
@@ -212,31 +222,69 @@ def _once(side: Side) -> list[Document]:
     return list(dict(zip(side[1].tolist(), side[0], strict=True)).values())
 
 
-def _now_and_then(config: Config, inputs: Inputs, origin: Origin) -> tuple[Side, Side, list[str]]:
-    """Both sides of the present data, each with what the earlier run read where that is another place."""
-    now = inputs.rendered
-    sides: tuple[Side, Side] = (
-        (now.training, inputs.identities["training"]),
-        (now.validation, inputs.identities["validation"]),
-    )
-    try:
-        before = load_config(origin.run_dir / RUN).config
-        if (before.data_path, before.eval_data) == (config.data_path, config.eval_data):
-            return (*sides, [])
-        same_spelling = before.model_copy(update={"system_prompt": config.system_prompt})
-        then = render_rows(rows_of(survey_for(same_spelling)), inputs.tokenizer, same_spelling)
-    except LoraScriptsError as error:
-        return (*sides, [text("increment.not_reread", reason=error.problems[0].text)])
-    _, ids = identities(then)
-    known = _known(origin)
-    added = [
-        _pick((documents, numbers), np.isin(numbers, known))
-        for documents, numbers in ((then.training, ids["training"]), (then.validation, ids["validation"]))
-    ]
-    training, validation = (
-        ([*side[0], *more[0]], np.concatenate([side[1], more[1]])) for side, more in zip(sides, added, strict=True)
-    )
-    return training, validation, []
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """Both sides of the present data with what earlier runs read elsewhere, and the validation records as text.
+
+    ``superseded`` counts earlier documents that were left out because a newer record answers their question.
+    """
+
+    training: Side
+    validation: Side
+    questions: Sequence[Record]
+    superseded: int
+    notes: Sequence[str]
+
+
+def _now_and_then(config: Config, inputs: Inputs, origin: Origin) -> _Earlier:
+    now, known = inputs.rendered, _known(origin)
+    trained = origin.trained if origin.trained is not None else known[:0]
+    sides = {TRAINING: (now.training, inputs.identities["training"]),
+             VALIDATION: (now.validation, inputs.identities["validation"])}  # fmt: skip
+    ours = np.concatenate([numbers for _, numbers in sides.values()])
+    questions, notes, superseded = list(now.questions), [], 0
+    places = {(config.data_path, config.eval_data)}
+    answered: set[str] = set()
+    newer: Rows = inputs.rows
+    for run_dir in _chain(origin.run_dir):
+        try:
+            before = load_config(run_dir / RUN).config
+            if (before.data_path, before.eval_data) in places:
+                continue
+            same_spelling = before.model_copy(update={"system_prompt": config.system_prompt})
+            rows = rows_of(survey_for(same_spelling))
+            then = render_rows(rows, inputs.tokenizer, same_spelling)
+        except LoraScriptsError as error:
+            notes.append(text("increment.not_reread", reason=error.problems[0].text))
+            continue
+        places.add((before.data_path, before.eval_data))
+        answered.update(normal(record.question) for record in newer.of(TRAINING))
+        replaced = {record.source for record, _ in rows.sided() if normal(record.question) in answered}
+        _, numbers = identities(then)
+        for side, documents, ids in (
+            (TRAINING, then.training, numbers["training"]),
+            (VALIDATION, then.validation, numbers["validation"]),
+        ):
+            old = np.array([document.source in replaced for document in documents], bool) & ~np.isin(ids, ours)
+            superseded += int((old & np.isin(ids, trained)).sum())
+            more = _pick((documents, ids), np.isin(ids, known) & ~old)
+            sides[side] = [*sides[side][0], *more[0]], np.concatenate([sides[side][1], more[1]])
+        questions += then.questions
+        newer = rows
+    return _Earlier(sides[TRAINING], sides[VALIDATION], questions, superseded, notes)
+
+
+def _chain(run_dir: Path) -> Iterator[Path]:
+    """``run_dir`` and the runs that its adapter was trained on from, newest first."""
+    seen: set[Path] = set()
+    while run_dir.resolve() not in seen:
+        yield run_dir
+        seen.add(run_dir.resolve())
+        checkpoint, _ = newest_whole(run_dir)
+        if checkpoint is None or not (came_from := state_of(checkpoint).origin):
+            return
+        path = Path(came_from)
+        run_dir = path.parent if path.is_file() or (path / MANIFEST).exists() else path
 
 
 def _known(origin: Origin) -> Numbers:

@@ -26,10 +26,12 @@ from lora_scripts.assemble.text.survey import Rows, rows_of, survey_for
 from lora_scripts.config import Config
 from lora_scripts.data.ledger import Ledger
 from lora_scripts.data.render import Document
+from lora_scripts.data.report import sample_lines
 from lora_scripts.errors import ModelError, UsageError
 from lora_scripts.evaluate.rules import read_rules
 from lora_scripts.messages import text
 from lora_scripts.models.attention import FLAT, runs_flat
+from lora_scripts.models.base_size import parameters_in
 from lora_scripts.models.head import frozen_head
 from lora_scripts.models.last_layer import last_layer
 from lora_scripts.models.quantize import check_quantization
@@ -147,7 +149,9 @@ def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True
     if not bare:
         check_base(config.base_model)
     read_rules(config.house_rules)  # what is wrong with them is told before training
-    rows = rows_of(survey_for(config))
+    survey = survey_for(config)
+    survey.finder.base_parameters = parameters_in(base)
+    rows = rows_of(survey)
     tokenizer = load_tokenizer(base)
     rendered = render_rows(rows, tokenizer, config)
     device, notes = resolve_device(config.device)
@@ -165,7 +169,13 @@ def gather(config: Config, hashed: Hashed | None = None, *, weights: bool = True
         "noted.libraries": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft")),
     }
     replaced = [*notes, *more]
-    found = [*replaced, *packed, *rendered.notes, *([text("run.no_weights", base=base)] if bare else [])]
+    found = [
+        *sample_lines(rows.ledger),
+        *replaced,
+        *packed,
+        *rendered.notes,
+        *([text("run.no_weights", base=base)] if bare else []),
+    ]
     return Inputs(base, tokenizer, rows, rendered, device, dtype, autocast, fingerprints, numbers, replaced, found)
 
 

@@ -24,6 +24,7 @@ from lora_scripts.data.records import Record
 from lora_scripts.data.split import LEFT_OUT, Split
 from lora_scripts.errors import AmbiguousDataError, DataError, Problem
 
+SAMPLES = 2  # records that are shown as they will be learned
 LARGE = 20_000  # more records than this are not held in memory but read again where they are needed
 
 
@@ -84,6 +85,8 @@ class Survey:
                 for record in self.again(path, self.ledger):
                     self.finder.add(record)
                     self.split.add(record, held_out=held_out)
+                    if len(self.ledger.samples) < SAMPLES:
+                        self.ledger.samples.append(record)
                     yield record
             except DataError as error:
                 said = [Problem(_masked(p.text), p.where, _masked(p.fix)) for p in error.problems]

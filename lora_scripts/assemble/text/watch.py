@@ -33,6 +33,7 @@ class Watch:
             lora_rank=config.lora_rank,
             lora_dropout=config.lora_dropout,
             max_grad_norm=config.max_grad_norm,
+            base_parameters=plan.total_parameters - plan.trainable_parameters,
         )
         self._figures = list(_figures_before(run_dir / "metrics.jsonl", state.step))
         before = advise(self._figures, self._settings) if self._figures else None

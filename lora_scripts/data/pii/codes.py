@@ -1,7 +1,7 @@
-"""Detectors for what is no plain number: e-mail, passport, permit, plate, case, medical record, WeChat, QQ, IP, MAC.
+"""Detectors for what is no plain number: passport, permit, case, medical record, IP, MAC, amount; accounts and plates.
 
-Where a form alone says too little (WeChat, QQ, medical record, permit), the word in front of it decides.
-Sources: GA 36-2018 (number plates), 最高人民法院《关于人民法院案件案号的若干规定》(case numbers), RFC 5321 lengths.
+Where a form alone says too little (medical record, permit), the word in front of it decides.
+Source: 最高人民法院《关于人民法院案件案号的若干规定》(case numbers).
 """
 
 from __future__ import annotations
@@ -10,26 +10,16 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from lora_scripts.data.pii.accounts import ACCOUNT_DETECTORS, find_emails
 from lora_scripts.data.pii.plain import Found, after, before, scan
-
-_DOMAIN = r"(?:[A-Za-z0-9\-]{1,63}(?:\.| ?[(\[](?:dot|点)[)\]] ?)){1,6}[A-Za-z]{2,24}"
-_AT = re.compile(rf" ?(?:@|[(\[](?:at|AT|At|艾特)[)\]]) ?(?P<domain>{_DOMAIN})(?![A-Za-z0-9])")
-_LOCAL_PART = re.compile(r"[A-Za-z0-9._%+\-]{1,64}$")
+from lora_scripts.data.pii.plates import PLATE_DETECTORS, PROVINCES
 
 _SIGNS = re.compile("[0-9A-Za-z]")
-_PROVINCE = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_SIGN = "[A-HJ-NP-Z0-9]"
-_PLATE = re.compile(
-    rf"(?:[{_PROVINCE}] ?[A-HJ-Z][ ·.\-]{{0,2}}"
-    rf"(?P<tail>{_SIGN}{{4}}(?:[挂学警港澳领试超]|应急|{_SIGN}{{1,2}}(?![挂学警港澳领]))|{_SIGN}(?: {_SIGN}){{4,5}})"
-    rf"|使[ ·]?[0-9]{{3}}[ ·]?[0-9]{{3}}|[{_PROVINCE}] ?[A-HJ-Z] ?[0-9]{{4}}使"
-    rf"|WJ ?[{_PROVINCE}]? ?[·\-]?[0-9]{{4,5}}[A-Z0-9]?|[0-9]{{6}}使)(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
+
 
 _YEAR = r"[(\[]? ?(?:19|20|一九|二[〇零○0])[0-9〇零○一二三四五六七八九]{2} ?年?度?[)\]]?"
 _CASE = re.compile(
-    rf"{_YEAR} ?(?P<court>[{_PROVINCE}最兵军](?:[0-9() ]|(?!号)[一-鿿]){{1,24}}"
+    rf"{_YEAR} ?(?P<court>[{PROVINCES}最兵军](?:[0-9() ]|(?!号)[一-鿿]){{1,24}}"
     rf"|[一-鿿](?:[() ]|(?![字号])[一-鿿]){{1,14}}(?:字|仲裁?) ?第? ?[0-9]{{1,7}})"
     r"(?<=[0-9])(?:-[0-9]{1,3})? ?号(?:之[一二三四五六七八九十0-9]{1,2})?"
 )
@@ -38,10 +28,16 @@ _ARBITRATION = re.compile(
     r"[一-鿿]{1,8}(?:仲|劳裁|诉)[一-鿿]{0,4}[(\[](?:19|20)[0-9]{2}[)\]] ?(?:[一-鿿]{0,3}第)? ?[0-9]{1,7} ?号"
 )
 
+_MAC_BARE = re.compile(
+    r"(?:mac(?<![A-Za-z].{3})|物理地址|硬件地址|网卡)(?: ?(?:地址|address|addr))?(?:号|是|为)?[ :=\"'(]{0,3}"
+    r"(?P<id>[0-9A-F]{12})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+
 _LINK = r"(?:号码|编号|编码|号|码|No\.?|ID)?[ .:=是为#\"'“「(]{0,4}"
 _MEDICAL = re.compile(
     r"(?:病历|病案|病例|住院|门诊|就诊|诊疗|急诊|检查|检验|化验|影像|放射|超声|病理|体检|患者|病人|医保|社保|挂号"
-    r"|登记|标本|入院"
+    r"|标本|入院"
     r"|健康|医疗|就医|诊断|建档|床位)(?:登记|记录|报告|申请|身份)?(?:卡|证|单|本)?(?:号码|编号|编码|标识|流水号"
     r"|序号|号|(?<=卡)(?=[ :是为])|ID|No\.?)"
     r"[ .:=是为#\"'“「(]{0,4}(?P<id>[A-Za-z]{0,4}[\-]?[0-9][0-9A-Za-z\-]{3,19})(?![0-9A-Za-z])"
@@ -49,22 +45,7 @@ _MEDICAL = re.compile(
     r"(?P<mrn>[A-Za-z]{0,4}\-?[0-9][0-9A-Za-z\-]{3,19})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_WECHAT = re.compile(
-    r"(?:微信|微 信|薇信|威信|徽信|V信|加V(?=[ :号])|加微|绿泡泡"
-    r"|(?<![A-Za-z0-9_])(?:wechat|weixin|wx|vx)(?![A-Za-z0-9_]))"
-    r"(?P<link>(?:同号|账号|账户|帐号|昵称|名称|[ :=是为号码名ID加我搜索查找联系请您\"'“「(（【\-]){0,10}?)"
-    r"(?P<id>[A-Za-z][A-Za-z0-9_\-]{5,19}|[1-9][0-9]{5,11})(?![A-Za-z0-9_@]|\.[A-Za-z]|-[0-9])",
-    re.IGNORECASE,
-)
-_BRANDS_WORDS = """
-wechat weixin windows android iphone harmony payment wechatpay alipay official account
-"""
-_BRANDS = frozenset(_BRANDS_WORDS.split())
-_QQ = re.compile(
-    r"(?:(?<![A-Za-z])QQ(?![A-Za-z])|扣扣|企鹅号|球球)(?:账号|帐号|号码|群号|联系|空间|群|号)?"
-    r"[ .:=是为#\"'“「(加我]{0,4}(?P<id>[1-9][0-9](?: ?[0-9]){3,9})(?![0-9A-Za-z@]|\.[0-9]|[万亿]?元)",
-    re.IGNORECASE,
-)
+_PATIENT_NEAR = re.compile("患者|病人|医院|医生|科室|就诊|门诊|住院|病历|血|尿|超声|核磁|CT|抽血|姓名")
 
 _PASSPORT = re.compile(
     r"(?<![A-Za-z0-9])(?P<id>E[0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|G[0-9]{8}|[DSP]E[0-9]{7}|[DSP][0-9]{7,8}|1[45][0-9]{7}"
@@ -73,11 +54,11 @@ _PASSPORT = re.compile(
 )
 _STRICT_PASSPORT = re.compile("E[0-9]{8}|E[A-HJ-NP-Z][0-9]{7}|G[0-9]{8}|[DSP]E[0-9]{7}")
 _PASSPORT_NEAR = re.compile(
-    rf"(?:护照|passport)(?:本|原件|信息|证件|number)?[^0-9。；;\n]{{0,6}}{_LINK}$", re.IGNORECASE
+    rf"(?:护照|passport)(?: ?(?:本|原件|信息|证件|number))?[^0-9。；;\n]{{0,6}}{_LINK}$", re.IGNORECASE
 )
 _NOT_A_PASSPORT = re.compile(
     r"(?:订单|单号|编号|型号|批号|批次|货号|序列|产品|车次|航班|款式|文号|准字|发票|运单|票号|工号|学号|版本|设备"
-    r"|代码|合同|档案)"
+    r"|代码|合同|档案|料号|料|物料|零件|件号|色号|SKU|报告|登记|固件|软件|批次|生产)"
     r"(?:编?号码?)?[ .:=是为#\"'(\-]{0,4}$"
 )
 _PERMIT = re.compile(
@@ -114,8 +95,8 @@ _AMOUNT = re.compile(
 
 def find_codes(text: str, types: frozenset[str]) -> Iterator[Found]:
     """Everything of ``types`` in plain text that is written with letters and signs."""
-    if "email" in types and ("@" in text or "at]" in text.lower() or "at)" in text.lower() or "艾特" in text):
-        yield from _emails(text)
+    if "email" in types:
+        yield from find_emails(text)
     if not _SIGNS.search(text):
         if "amount" in types:
             yield from _amounts(text)
@@ -125,48 +106,11 @@ def find_codes(text: str, types: frozenset[str]) -> Iterator[Found]:
             yield from scan(pattern, text, judge)
 
 
-def _emails(text: str) -> Iterator[Found]:
-    """From each @ outwards, so that a long run of letters costs nothing."""
-    for sign in _AT.finditer(text):
-        local = _LOCAL_PART.search(text, max(0, sign.start() - 64), sign.start())
-        if local is None:
-            continue
-        start = sign.start() - len(local[0].lstrip(".%+-"))
-        # "a @ b.cn" is an address, "see @ user.name" hardly: spaces only where a mail domain is plain to see.
-        if sign[0][:1] == " " and not re.search(r"com|cn|net|org|edu|gov|qq|163|126", sign["domain"]):
-            continue
-        if start < sign.start():
-            yield start, sign.end(), "email", 92
-
-
-def _plate(match: re.Match[str]) -> Found | None:
-    tail = match["tail"]
-    if tail is None:
-        if match[0][0] in "使0123456789" and not re.search("车|牌", before(match, 12) + after(match, 8)):
-            return None
-        return match.start(), match.end(), "plate", 78
-    digits = sum(sign.isdigit() for sign in tail)
-    bare = tail.replace(" ", "")
-    if digits < 2 or (bare.isdigit() and _is_measured(match)):
-        return None
-    if " " in tail and not re.search("车|牌", before(match, 12) + after(match, 8)):
-        return None
-    if len(bare) == 6 and not bare.isascii():
-        return match.start(), match.end(), "plate", 80
-    if len(bare) == 6 and not re.fullmatch(r"[A-Z][A-Z0-9][0-9]{4}|[0-9]{5}[A-Z]", bare.upper()):
-        return None
-    return match.start(), match.end(), "plate", 80
-
-
-def _is_measured(match: re.Match[str]) -> bool:
-    return bool(re.match(r"(?:\.[0-9]|[万亿]?(?:元|吨|股|米|公里|人))", after(match, 3)))
-
-
 def _case(match: re.Match[str]) -> Found | None:
     if not _CASE_KIND.search(match["court"]) or match["court"].startswith("年"):
         return None
     if match[0][0] not in "([" and not re.match(
-        rf"(?:[{_PROVINCE}兵] ?[0-9]{{2,4}}|最高法) ?[民刑行执赔破知商]", match["court"]
+        rf"(?:[{PROVINCES}兵] ?[0-9]{{2,4}}|最高法) ?[民刑行执赔破知商]", match["court"]
     ):
         return None
     return match.start(), match.end(), "case_no", 90
@@ -182,26 +126,29 @@ def _arbitration(match: re.Match[str]) -> Found | None:
 
 
 def _medical(match: re.Match[str]) -> Found | None:
+    # Goods are tested and buildings inspected, too.
+    if re.match("检[查验][^0-9]{0,4}(?:报告|申请)", match[0]) and not _PATIENT_NEAR.search(
+        before(match, 24) + after(match)
+    ):
+        return None
     group = "id" if match["id"] else "mrn"
     return match.start(group), match.end(group), "medical_no", 73
 
 
-def _wechat(match: re.Match[str]) -> Found | None:
-    name, link = match["id"], match["link"]
-    said = re.search(r"[:=是为号码ID加搜]", link, re.IGNORECASE) or before(match, 1) in ("加", "+")
-    if name.isdigit():
-        return (match.start("id"), match.end("id"), "wechat", 50) if said else None
-    if name.lower() in _BRANDS or (name.isalpha() and not said):
-        return None
-    return match.start("id"), match.end("id"), "wechat", 70
-
-
-def _qq(match: re.Match[str]) -> Found | None:
-    return match.start("id"), match.end("id"), "qq", 74
+def _is_date(number: str, front: str) -> bool:
+    """Whether eight digits are a date that something is valid until."""
+    return bool(
+        re.fullmatch("(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])", number)
+        and re.search(
+            r"(?:有效|日期|签发|到期|截止|期限|出生|生日|至|到|自|于|until|expir\w*|issued?)[^0-9]{0,6}$", front
+        )
+    )
 
 
 def _passport(match: re.Match[str]) -> Found | None:
     front = before(match, 24)
+    if _is_date(match[0], front):
+        return None
     if _PASSPORT_NEAR.search(front):
         return match.start(), match.end(), "passport", 72
     number = match["id"]
@@ -212,6 +159,8 @@ def _passport(match: re.Match[str]) -> Found | None:
 
 def _permit(match: re.Match[str]) -> Found | None:
     front = before(match, 24)
+    if _is_date(match[0], front):
+        return None
     if _PERMIT_NEAR.search(front):
         return match.start(), match.end(), "permit", 73
     number = match["id"].upper()
@@ -235,6 +184,15 @@ def _mac(match: re.Match[str]) -> Found | None:
     return match.start(), match.end(), "mac", 78
 
 
+def _labelled_mac(match: re.Match[str]) -> Found | None:
+    number = match["id"]
+    return (
+        None
+        if number.isdigit() and "地址" not in match[0] and "=" not in match[0]
+        else (match.start("id"), match.end("id"), "mac", 77)
+    )
+
+
 def _amounts(text: str) -> Iterator[Found]:
     for match in _AMOUNT.finditer(text):
         yield match.start(), match.end(), "amount", 45
@@ -245,16 +203,16 @@ def _amount(match: re.Match[str]) -> Found | None:
 
 
 _DETECTORS = (
-    ("plate", _PLATE, _plate),
+    *PLATE_DETECTORS,
+    *ACCOUNT_DETECTORS,
     ("case_no", _CASE, _case),
     ("case_no", _ARBITRATION, _arbitration),
     ("medical_no", _MEDICAL, _medical),
-    ("wechat", _WECHAT, _wechat),
-    ("qq", _QQ, _qq),
     ("passport", _PASSPORT, _passport),
     ("permit", _PERMIT, _permit),
     ("ip", _IP4, _ip),
     ("ip", _IP6, _ip),
     ("mac", _MAC, _mac),
+    ("mac", _MAC_BARE, _labelled_mac),
     ("amount", _AMOUNT, _amount),
 )

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from lora_scripts.data.ledger import Finding
 from lora_scripts.data.pii.desensitize import ASCII_MARKS, Counts, check_mode
-from lora_scripts.data.pii.file_kinds import WRITERS, Pass, safe_text
+from lora_scripts.data.pii.file_kinds import WRITERS
+from lora_scripts.data.pii.file_pass import FileHit, Pass, safe_text
 from lora_scripts.data.pii.find import DEFAULT_TYPES, check_types
+from lora_scripts.data.pii.reads_alike import reading_of, reads_worse
 from lora_scripts.errors import DataError, Problem, UsageError, problem
 from lora_scripts.messages import fix_for, text
 
@@ -28,11 +30,12 @@ def desensitize_files(
     mode: str = "mask",
     types: Iterable[str] | None = DEFAULT_TYPES,
     key: str = "",
+    hits: list[FileHit] | None = None,
 ) -> Counts:
-    """Write a copy of a file or folder without personal data of ``types``.
+    """Write a copy of a file or folder without personal data of ``types``, and read it back.
 
-    In mode ``drop`` lines (.jsonl, .log), rows (.csv, .tsv, .xlsx), objects (.json) or paragraphs between blank lines
-    (.txt, .md) that hold any are left out.
+    In mode ``drop`` lines (.jsonl, .ndjson, .log), rows (.csv, .tsv, .xlsx, .parquet, .arrow, tables of .docx), objects
+    (.json) or paragraphs between blank lines (.txt, .md) that hold any are left out.
 
     Args:
         source: A file or folder.
@@ -40,6 +43,7 @@ def desensitize_files(
         mode: ``mask``, ``pseudonym`` or ``drop``.
         types: Some of ``PII_TYPES``; None is all.
         key: For pseudonyms.
+        hits: Gets what was found, with the values; for a person who approves them.
 
     Returns:
         Counts by type with places, and remarks (file names with personal data, hidden files).
@@ -47,7 +51,8 @@ def desensitize_files(
     Raises:
         ConfigError: An unknown mode or type, or no key.
         UsageError: No source, a target that exists or cannot be written.
-        DataError: Files that cannot be done, all named; nothing is written.
+        DataError: Files that cannot be done, or whose copy would read worse than they do (fewer records, other turns),
+            all named; nothing is written.
     """
     check_mode(mode, key)
     wanted = check_types(types)
@@ -58,7 +63,7 @@ def desensitize_files(
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}-", dir=target.parent))
         try:
-            _write_all(files, aside / "copy", counts, mode, wanted, key)
+            _write_all(files, aside / "copy", counts, mode, wanted, key, [] if hits is None else hits)
             if os.path.lexists(target):
                 raise UsageError("desensitize.target_exists", where=target)
             (aside / "copy").rename(target)
@@ -104,29 +109,52 @@ def _files(source: Path, target: Path, counts: Counts) -> list[tuple[Path, Path]
 
 
 def _write_all(
-    files: list[tuple[Path, Path]], copy: Path, counts: Counts, mode: str, types: frozenset[str], key: str
+    files: list[tuple[Path, Path]],
+    copy: Path,
+    counts: Counts,
+    mode: str,
+    types: frozenset[str],
+    key: str,
+    hits: list[FileHit],
 ) -> None:
     problems: list[Problem] = []
     for path, inside in files:
         name = safe_text(inside.as_posix() if inside.parts else path.name)
         job = Pass(mode, types, key, name)
+        # The copy of a single file has no name yet; reading goes by the suffix.
+        written = copy / inside if inside.parts else copy.with_suffix(path.suffix)
         try:
             content = WRITERS[path.suffix.lower()](path, job)
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_bytes(content)
+            _check_reading(path, written, job)
         except DataError as error:
             problems += error.problems
             continue
-        (copy / inside).parent.mkdir(parents=True, exist_ok=True)
-        (copy / inside).write_bytes(content)
-        for kind, where in job.hits:
+        if not inside.parts:
+            written.rename(copy)
+        for kind, where, _ in job.hits:
             counts.add(kind, where)
+        hits += job.hits
         _warn_of_name(inside.as_posix() if inside.parts else path.name, name, counts)
         if job.marks is ASCII_MARKS:
-            key_of = "desensitize.finding.plain_marks"
-            counts.findings.append(Finding("warning", "plain_marks", name, text(key_of), fix_for(key_of)))
-        if path.suffix.lower() == ".xlsx":
-            counts.findings.append(Finding("info", "sheet_parts", name, text("desensitize.finding.sheet_parts")))
+            job.remark("warning", "plain_marks")
+        counts.findings += job.findings
     if problems:
         raise DataError(problems)
+
+
+def _check_reading(path: Path, written: Path, job: Pass) -> None:
+    """Refuse a copy that reads worse than its source."""
+    if not job.hits:
+        return
+    source = reading_of(path)
+    if source is None:  # a file of no records, or one that reading refuses
+        return
+    dropped = job.mode == "drop"
+    if numbers := reads_worse(source, reading_of(written), dropped=dropped):
+        there, left = numbers.split("/")
+        raise DataError("desensitize.reads_worse", where=job.file, there=there, left=left)
 
 
 def _safe_name(path: Path) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from lora_scripts.data.ledger import Finding, Ledger
 from lora_scripts.data.pii.find import DEFAULT_TYPES, PII_TYPES, PiiSpan, check_types, find_pii
@@ -98,7 +99,127 @@ def desensitize_text(
     """
     check_mode(mode, key)
     new, hits = rewrite(content, mode=mode, types=check_types(types), key=key)
-    return new, dict(Counter(kind for kind, _ in hits))
+    return new, dict(Counter(hit.type for hit in hits))
+
+
+class Edit(NamedTuple):
+    """``text[start:end]`` becomes ``new``; offsets are into the text as given."""
+
+    start: int
+    end: int
+    new: str
+
+
+class Hit(NamedTuple):
+    """One piece of personal data: its type, its line from 0, and the value itself (for `--list` alone)."""
+
+    type: str
+    line: int
+    value: str
+
+
+def find_edits(
+    content: str,
+    *,
+    mode: str,
+    types: frozenset[str],
+    key: str = "",
+    label: str = "",
+    marks: dict[str, str] = MARKS,
+) -> tuple[list[Edit], list[Hit]]:
+    """What to replace in ``content``, in order and without overlap, and what was found.
+
+    ``label`` is what stands beside the text in its file, the name of a column or key, and tells what a bare number is.
+    In mode ``drop`` there are hits and no edits.
+    """
+    hits: list[Hit] = []
+    # The text as it is by now: slices of ``content`` (new is None) and what replaced slices of it.
+    pieces: list[tuple[int, int, str | None]] = [(0, len(content), None)]
+    front = f"{label}：" if label else ""
+    current = content
+    for turn in range(_ROUNDS):
+        spans = _still_open(front, current, mode, types)
+        position = line = 0
+        changes = []
+        for span in spans:
+            start, end = span.start - len(front), span.end - len(front)
+            line += current.count("\n", position, start)
+            hits.append(Hit(span.type, line, span.value))
+            new = stand_in(span.type, span.value, key) if mode == "pseudonym" and turn < _PSEUDONYM_ROUNDS else None
+            changes.append(Edit(start, end, new or marks[span.type]))
+            position = start
+        if not spans or mode == "drop":
+            break
+        pieces = _replaced(pieces, changes)
+        current = "".join(content[a:b] if new is None else new for a, b, new in pieces)
+    return _joined(Edit(a, b, new) for a, b, new in pieces if new is not None), hits
+
+
+def _joined(edits: Iterable[Edit]) -> list[Edit]:
+    """``edits`` with those that touch made one."""
+    out: list[Edit] = []
+    for edit in edits:
+        if out and out[-1].end == edit.start:
+            out[-1] = Edit(out[-1].start, edit.end, out[-1].new + edit.new)
+        else:
+            out.append(edit)
+    return out
+
+
+def _replaced(pieces: list[tuple[int, int, str | None]], changes: list[Edit]) -> list[tuple[int, int, str | None]]:
+    """``pieces`` after ``changes``, whose offsets are into the text that ``pieces`` make."""
+    out: list[tuple[int, int, str | None]] = []
+    position, waiting = 0, list(reversed(changes))
+    for a, b, words in pieces:
+        first, stop = position, position + (b - a if words is None else len(words))
+        done = position
+        while waiting and waiting[-1].start < stop:
+            start, end, new = waiting[-1]
+            if start > done:
+                out.append(_part(a, b, words, done - first, start - first))
+            covered = _part(a, b, words, max(start, first) - first, min(end, stop) - first)
+            # A change over several pieces is written in the first one; the others are emptied.
+            out.append((covered[0], covered[1], new if start >= first else ""))
+            done = min(end, stop)
+            if end > stop:
+                break
+            waiting.pop()
+        if done < stop or stop == first:
+            out.append(_part(a, b, words, done - first, stop - first))
+        position = stop
+    return out
+
+
+def _part(a: int, b: int, words: str | None, start: int, end: int) -> tuple[int, int, str | None]:
+    """A part of a piece; what a replacement stands for belongs to its first part."""
+    if words is None:
+        return a + start, a + end, None
+    return (a, b, words[start:end]) if start == 0 else (b, b, words[start:end])
+
+
+def apply_edits(content: str, edits: Iterable[Edit]) -> str:
+    """``content`` with every edit made."""
+    pieces, position = [], 0
+    for start, end, new in edits:
+        pieces += [content[position:start], new]
+        position = end
+    return "".join([*pieces, content[position:]])
+
+
+def edit_runs(runs: Sequence[str], edits: Iterable[Edit]) -> list[str]:
+    """``runs``, the parts of one text, after edits of that text; a replacement stands in the run where it begins."""
+    waiting, out, position = list(edits), [], 0
+    for run in runs:
+        stop, done, pieces = position + len(run), position, []
+        for start, end, new in waiting:
+            if end <= position or start >= stop:
+                continue
+            if start >= position:
+                pieces += [run[done - position : start - position], new]
+            done = min(end, stop)
+        out.append("".join([*pieces, run[done - position :]]))
+        position = stop
+    return out
 
 
 def rewrite(
@@ -109,27 +230,10 @@ def rewrite(
     key: str = "",
     label: str = "",
     marks: dict[str, str] = MARKS,
-) -> tuple[str, list[tuple[str, int]]]:
-    """``desensitize_text`` with the places: ``(type, line from 0)`` of each hit.
-
-    ``label`` is what stands beside the text in its file, the name of a column or key, and tells what a bare number is.
-    """
-    hits: list[tuple[str, int]] = []
-    front = f"{label}：" if label else ""
-    for turn in range(_ROUNDS):
-        spans = _still_open(front, content, mode, types)
-        pieces, position, line = [], 0, 0
-        for span in spans:
-            start, end = span.start - len(front), span.end - len(front)
-            line += content.count("\n", position, start)
-            hits.append((span.type, line))
-            new = stand_in(span.type, span.value, key) if mode == "pseudonym" and turn < _PSEUDONYM_ROUNDS else None
-            pieces += [content[position:start], new or marks[span.type]]
-            position = end
-        if not spans or mode == "drop":
-            break
-        content = "".join([*pieces, content[position:]])
-    return content, hits
+) -> tuple[str, list[Hit]]:
+    """``desensitize_text`` with what was found where; the arguments are those of ``find_edits``."""
+    edits, hits = find_edits(content, mode=mode, types=types, key=key, label=label, marks=marks)
+    return (apply_edits(content, edits) if edits else content), hits
 
 
 def _still_open(front: str, content: str, mode: str, types: frozenset[str]) -> list[PiiSpan]:
@@ -183,12 +287,14 @@ def _clean_records(
         messages, kinds = [], []
         for message in record.messages:
             content, hits = rewrite(message.content, mode=mode, types=types, key=key)
-            kinds += [kind for kind, _ in hits]
-            messages.append(message if not hits else replace(message, content=content))
+            kinds += [hit.type for hit in hits]
+            reasoning, hidden = rewrite(message.reasoning, mode=mode, types=types, key=key)
+            kinds += [hit.type for hit in hidden]
+            messages.append(replace(message, content=content, reasoning=reasoning) if hits or hidden else message)
         rejected = record.rejected
         if rejected is not None:
             rejected, hits = rewrite(rejected, mode=mode, types=types, key=key)
-            kinds += [kind for kind, _ in hits]
+            kinds += [hit.type for hit in hits]
         for kind in kinds:
             counts.add(kind, record.source)
         names = " ".join(kind for kind in PII_TYPES if kind in kinds)

@@ -14,7 +14,7 @@ from lora_scripts.data.pii.addresses import find_addresses
 from lora_scripts.data.pii.codes import find_codes
 from lora_scripts.data.pii.names import find_names
 from lora_scripts.data.pii.numbers import find_numbers
-from lora_scripts.data.pii.plain import Found, plain_view
+from lora_scripts.data.pii.plain import KEYCAP, Found, plain_view
 from lora_scripts.errors import ConfigError, problem
 
 PII_TYPES = (
@@ -102,6 +102,8 @@ def find_pii(text: str, types: Iterable[str] | None = None) -> list[PiiSpan]:
     spans = []
     for start, end, kind, _ in _without_overlap(found):
         first, last = (start, end) if places is None else (places[start], places[end - 1] + 1)
+        while places is not None and text[last : last + 1] in KEYCAP:
+            last += 1
         spans.append(PiiSpan(first, last, kind, text[first:last]))
     return spans
 

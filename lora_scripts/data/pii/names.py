@@ -7,11 +7,11 @@ behind (，男，), an anonymised form (王某某), or the same name elsewhere i
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
-from functools import cache
 
+from lora_scripts.data.pii.foreign_names import find_foreign_names
+from lora_scripts.data.pii.name_score import has_boundary, is_word, name_score, word_tags
 from lora_scripts.data.pii.name_words import (
     ACTS,
     COMMON,
@@ -21,6 +21,7 @@ from lora_scripts.data.pii.name_words import (
     NEXT_WORD,
     NOT_GIVEN,
     ORDINARY,
+    SPEAKERS,
     SPEECH,
     SURNAMES,
     TITLES,
@@ -29,13 +30,20 @@ from lora_scripts.data.pii.name_words import (
 )
 from lora_scripts.data.pii.plain import Found
 
+# What says that a name follows: a field of a form, a word for a person, a verb or the opening of a sentence.
+_FIELD, _PERSON, _VERB = "field", "person", "verb"
+_LEAST_SCORE = {_FIELD: -1.5, _PERSON: 1.5, _VERB: 3.0}
+_SPEAKER_SCORE = 2.5  # "用户：" may be followed by what the user says
+_WORD_AS_NAME_SCORE = 3.5  # 高峰 and 白雪 are words, and names in a field of a form
+
 _FIRST = "".join(sorted(SURNAMES | {name[0] for name in COMPOUND}))
 _HAN = "[一-鿿]"
 _LABELLED = re.compile(
     rf"(?:{LABELS})(?P<link>(?:\([^()]{{1,8}}\))?(?:的?名字|姓名|本人)?(?:叫做|叫作|名叫|叫|系|是|为"
-    rf"|即)?[ :\"“'「(·\-]{{0,3}})(?=[{_FIRST}])",
+    rf"|即)?(?:[ :\"“'「()·\-]{{0,3}}|\n{{1,2}}))(?=[{_FIRST}])",
     re.IGNORECASE,
 )
+_SPEAKER = re.compile(rf"(?:{SPEAKERS})")
 _AFTER_WEAK = re.compile(rf"(?:{WEAK})(?:了|过)?(?=[{_FIRST}])")
 _OPENING = re.compile(
     rf"(?:^|(?<=[\s,。;:!?、(]))(?:我|我们)?(?:和|与|跟|同|向|给|被|找|把|对|让|叫)?(?=[{COMMON}]{_HAN})"
@@ -60,60 +68,31 @@ _ORGANISATION = re.compile(
 )
 
 
-@cache
-def _tags() -> dict[str, str]:
-    """Words of jieba's dictionary with their parts of speech."""
-    import jieba  # a second to load, only for names
-    import jieba.posseg
-
-    jieba.setLogLevel(logging.WARNING)
-    jieba.posseg.dt.initialize()
-    tags: dict[str, str] = jieba.posseg.dt.word_tag_tab
-    return tags
-
-
-@cache
-def _frequencies() -> dict[str, int]:
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    jieba.initialize()
-    frequencies: dict[str, int] = jieba.dt.FREQ
-    return frequencies
-
-
-def _is_word(chars: str, at_least: int = 5) -> bool:
-    """Whether ``chars`` are an everyday word; rare ones and rare places (徐海) are rather somebody's name."""
-    tag = _tags().get(chars)
-    if tag is None or chars in ORDINARY:
-        return tag is not None
-    if tag.startswith("nr"):
-        return False
-    return _frequencies().get(chars, 0) >= (300 if tag in ("ns", "nt", "nz") else at_least)
-
-
 def find_names(text: str) -> Iterator[Found]:
     """Names in plain text."""
     found: dict[int, int] = {}
     for match in _ANONYMISED.finditer(text):
         name = match["name"]
-        if name[0] in WORDY and _is_word(text[max(0, match.start() - 1) : match.start() + 1], 100):
+        if name[0] == "第" or (name[0] in WORDY and "某" not in name):  # 第XX条, 中华人民共和国××
+            continue
+        if "*" in name and text.count("**", text.rfind("\n", 0, match.start()) + 1, match.start()) % 2:
+            continue  # the end of bold words in Markdown
+        if name[0] in WORDY and is_word(text[max(0, match.start() - 1) : match.start() + 1], 100):
             continue
         if name[0] in WORDY and _NOT_ANONYMISED.match(text, match.end()):
             continue
         found[match.start()] = match.end()
     for match in _LABELLED.finditer(text):
-        plain_to_see = bool(re.search(r"[:叫]", match["link"]) or re.match("我叫|我姓|名叫|叫", match[0]))
-        _take(text, match.end(), found, plain_to_see)
+        _take_labelled(text, match, found)
     for match in _AFTER_WEAK.finditer(text):
-        _take(text, match.end(), found, False)
+        _take(text, match.end(), found, _VERB)
     for match in _OPENING.finditer(text):
         if match.end() not in found:
             _take_confirmed(text, match.end(), found)
     for pattern in (_WITH_FIELD, _BEHIND_NUMBER):
         for match in pattern.finditer(text):
             name = match["name"]
-            if _length_fits(name) and not _is_word(name) and _is_given(name):
+            if _length_fits(name) and _is_given(name) and _is_plausible(text, *match.span("name"), _PERSON):
                 found[match.start("name")] = match.end("name")
     for match in _TITLED.finditer(text):
         start = _before_title(text, match.start())
@@ -121,9 +100,10 @@ def find_names(text: str) -> Iterator[Found]:
             found.setdefault(start, match.start())
     for end in list(found.values()):
         chain = _CHAIN.match(text, end)
-        while chain and chain.end() not in found and _take(text, chain.end(), found, False):
+        while chain and chain.end() not in found and _take(text, chain.end(), found, _PERSON):
             chain = _CHAIN.match(text, found[chain.end()])
     yield from _everywhere(text, found)
+    yield from find_foreign_names(text)
 
 
 def _everywhere(text: str, found: dict[int, int]) -> Iterator[Found]:
@@ -131,7 +111,7 @@ def _everywhere(text: str, found: dict[int, int]) -> Iterator[Found]:
     for start, end in found.items():
         yield start, end, "name", 40
     full = {text[a:b] for a, b in found.items()}
-    sure = {n for n in full if n[0] not in WORDY and not any(_is_word(n[i : i + 2]) for i in range(len(n) - 1))}
+    sure = {n for n in full if n[0] not in WORDY and not any(is_word(n[i : i + 2]) for i in range(len(n) - 1))}
     if sure:
         names = sorted(sure, key=len, reverse=True)[:200]
         for match in re.finditer("|".join(map(re.escape, names)), text):
@@ -140,7 +120,7 @@ def _everywhere(text: str, found: dict[int, int]) -> Iterator[Found]:
 
 
 def _is_given(name: str) -> bool:
-    if name[0] in WORDY and (len(name) < 3 or _is_word(name[1:])):
+    if name[0] in WORDY and (len(name) < 3 or is_word(name[1:])):
         return False
     return not any(char in NOT_GIVEN for char in name[1:])
 
@@ -149,12 +129,37 @@ def _length_fits(name: str) -> bool:
     return len(name) in (2, 3) or (len(name) == 4 and name[:2] in COMPOUND)
 
 
-def _take(text: str, start: int, found: dict[int, int], plain_to_see: bool) -> bool:
+def _take(text: str, start: int, found: dict[int, int], evidence: str) -> bool:
     """Enter the name that begins at ``start``, if one does."""
-    end = _end_of_name(text, start, plain_to_see)
-    if end is not None:
-        found.setdefault(start, end)
-    return end is not None
+    end = _end_of_name(text, start, evidence == _FIELD)
+    if end is None or not _is_plausible(text, start, end, evidence):
+        return False
+    found.setdefault(start, end)
+    return True
+
+
+def _take_labelled(text: str, match: re.Match[str], found: dict[int, int]) -> None:
+    link = match["link"]
+    label = match[0][: len(match[0]) - len(link)]
+    if ":" in link and _SPEAKER.fullmatch(label):
+        end = _end_of_name(text, match.end(), True)
+        ends = end is not None and not _is_han(text[end : end + 1])
+        if end is not None and ends and name_score(text[match.end() : end]) >= _SPEAKER_SCORE:
+            _take(text, match.end(), found, _PERSON)
+        return
+    plain_to_see = bool(re.search(r"[:叫]", link) or re.match("我叫|我姓|名叫|叫|.叫|落款|敬礼", match[0]))
+    _take(text, match.end(), found, _FIELD if plain_to_see else _PERSON)
+
+
+def _is_plausible(text: str, start: int, end: int, evidence: str) -> bool:
+    """Whether the characters look like a name for what stands in front of them."""
+    name, score = text[start:end], name_score(text[start:end])
+    ends_clearly = not _is_han(text[end : end + 1])
+    if is_word(name) or name in ORDINARY:
+        return evidence == _FIELD and ends_clearly and score >= _WORD_AS_NAME_SCORE and name not in ORDINARY
+    if score < (_LEAST_SCORE[evidence] if ends_clearly else max(1.0, _LEAST_SCORE[evidence])):
+        return False
+    return ends_clearly or has_boundary(text, start, end)
 
 
 def _take_confirmed(text: str, start: int, found: dict[int, int]) -> None:
@@ -162,15 +167,12 @@ def _take_confirmed(text: str, start: int, found: dict[int, int]) -> None:
     import jieba.posseg
 
     end = _end_of_name(text, start, False)
-    if (
-        end is None
-        or not _PERSON_ACTS.match(text, end)
-        or any(_is_word(text[i : i + 2]) for i in range(start, end - 1))
-    ):
+    if end is None or not _PERSON_ACTS.match(text, end) or any(is_word(text[i : i + 2]) for i in range(start, end - 1)):
         return
     clause = re.match(rf"{_HAN}+", text[start : start + 10])
     first = jieba.posseg.lcut(clause[0])[0] if clause else None
-    if first and first.flag == "nr" and first.word == text[start:end]:
+    confirmed = first is not None and first.flag == "nr" and first.word == text[start:end]
+    if confirmed and _is_plausible(text, start, end, _VERB):
         found.setdefault(start, end)
 
 
@@ -192,18 +194,18 @@ def _end_of_name(text: str, start: int, plain_to_see: bool) -> int | None:
     rest = text[end : end + 1]
     ends_clearly = not _is_han(rest) or rest in NEXT_WORD
     wordy = not compound and text[start] in WORDY
-    if plain_to_see and ends_clearly and not (wordy and _is_word(one + two, 100)):
+    if plain_to_see and ends_clearly and not (wordy and is_word(one + two, 100)):
         return end
-    if _is_word(text[start:end]) or (_is_word(long) and len(long) == given + 2 - start and _is_han(two)):
+    if is_word(text[start:end]) or (is_word(long) and len(long) == given + 2 - start and _is_han(two)):
         return None
-    everyday = _is_word(short, 300) and _tags().get(short) not in ("ns", "nt", "nz")
-    if _is_word(short) and (wordy or everyday or not (end == given + 2 and ends_clearly)):
+    everyday = is_word(short, 300) and word_tags().get(short) not in ("ns", "nt", "nz")
+    if is_word(short) and (wordy or everyday or not (end == given + 2 and ends_clearly)):
         return None
     if wordy and ((end < given + 2 and text[start] not in "于方安常严康") or one in NEXT_WORD or not ends_clearly):
         return None
-    if wordy and _is_han(two) and _is_word(one + two):
+    if wordy and _is_han(two) and is_word(one + two):
         return None
-    if start and _is_han(two) and _is_word(text[start - 1 : start + 1], 100) and _is_word(one + two, 100):
+    if start and _is_han(two) and is_word(text[start - 1 : start + 1], 100) and is_word(one + two, 100):
         return None
     if _ORGANISATION.match(text, end) and not re.match("[在与和的于诉向因是到从去对被将把给上读考进任,]", rest):
         return None
@@ -220,11 +222,11 @@ def _goes_on(text: str, one: str, two: str, three: str, given: int) -> bool:
         return True
     if two in NEXT_WORD:
         return False
-    if one + two in _tags():
+    if one + two in word_tags():
         return True
-    next_is_word = _is_word(two + three) or _is_word(text[given + 1 : given + 4])
+    next_is_word = is_word(two + three) or is_word(text[given + 1 : given + 4])
     rest = text[given + 2 : given + 4]
-    rest_is_word = len(rest) == 2 and _is_word(rest)
+    rest_is_word = len(rest) == 2 and is_word(rest)
     return not next_is_word or rest_is_word
 
 
@@ -240,13 +242,15 @@ def _before_title(text: str, end: int) -> int | None:
         if start < 0 or text[start] not in SURNAMES or (text[start] in WORDY and not alone):
             continue
         given = text[start + 1 : end]
-        if any(not _is_han(char) or char in NOT_GIVEN for char in given) or _is_word(text[start:end]):
+        if any(not _is_han(char) or char in NOT_GIVEN for char in given) or is_word(text[start:end]):
             continue
-        if not alone and _is_word(text[start - 1 : start + 1], 50):
+        if not alone and is_word(text[start - 1 : start + 1], 50):
             continue
         if length == 3 and (
-            _is_word(text[start : start + 2], 100 if alone else 5) or (text[start] in WORDY and _is_word(given))
+            is_word(text[start : start + 2], 100 if alone else 5) or (text[start] in WORDY and is_word(given))
         ):
+            continue
+        if name_score(text[start:end]) < _LEAST_SCORE[_PERSON]:
             continue
         return start
     return None

@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 
+from lora_scripts.data.pii.identity_cards import HONG_KONG, TAIWAN, hong_kong_card, taiwan_card
 from lora_scripts.data.pii.plain import Found, after, before, scan
 
 _SEP = r"[ .\-]{0,3}"
-_ANY_NUMBER = re.compile(rf"[0-9A-Z](?:{_SEP}[0-9]){{6}}", re.IGNORECASE)
+_ANY_NUMBER = re.compile(r"[0-9A-Z](?:[ .\-/_·,、|~*]{0,3}[0-9]){6}", re.IGNORECASE)
 _ID = re.compile(rf"(?<![0-9])[1-9](?:{_SEP}[0-9]){{14}}(?:(?:{_SEP}[0-9]){{2}}{_SEP}[0-9Xx])?(?![0-9])")
 _PHONE = re.compile(rf"(?<![0-9])(?:(?:\(?\+|\(|00)?86\)?{_SEP})?(?P<number>1{_SEP}[3-9](?:{_SEP}[0-9]){{9}})(?![0-9])")
+_SIGNED_PHONE = re.compile(
+    r"(?P<number>1(?<![0-9].)(?:[3-9][0-9](?P<by> ?[/_·,、|~*] ?)(?:[0-9]{4}(?P=by)[0-9]{4}|[0-9]{8})"
+    r"|(?P<each>[/_·,、|~*])[3-9](?:(?P=each)[0-9]){9}))(?![0-9])"
+)
 _ABROAD = re.compile(r"\+(?!86)[1-9][0-9]{0,3}(?:[ .\-()]{0,2}[0-9]){5,13}(?![0-9])")
 _LANDLINE = re.compile(
     r"(?<![0-9])(?:\+?86[ \-]{0,2})?\(?0?(?P<area>10|2[0-9]|[3-9][0-9]{2})\)?(?P<gap>[ \-]{0,3})"
@@ -30,7 +35,7 @@ _LOCAL = re.compile(
     r"(?![0-9\-]|\.[0-9])",
     re.IGNORECASE,
 )
-_CARD = re.compile(rf"(?<![0-9])[2-9](?:{_SEP}[0-9]){{11,18}}")
+_CARD = re.compile(rf"(?<![0-9])[1-9](?:{_SEP}[0-9]){{11,18}}")
 _USCC = re.compile(
     r"(?<![0-9A-Za-z])[1-9A-HJ-NPQRTUWXY][1-9]"
     r"(?:[ \-]{0,2}[0-9]){6}(?:[ \-]{0,2}[0-9A-HJ-NPQRTUWXY]){10}(?![0-9A-Za-z])",
@@ -54,7 +59,8 @@ _SERIAL = re.compile(
     r"(?:订单|单号|运单|快递|包裹|物流|流水|编号|序列|序号|发票|票号|票据|批号|货号|型号|条码|条形码|批次|工单"
     r"|交易|参考|凭证|合同"
     r"|档案|学号|工号|纳税人|税号|设备|许可证|批准文号|准字|注册证|产品|商品|货物|房产证|不动产|保单|单据|账单|电表|水表|燃气|户号|优惠券|兑换|激活|验证|校验|书号|车架|发动机|证书|备案|专利|申请号|航班|车次|机身|受理|回执"
-    r"|取件码?|编码|代码"
+    r"|取件码?|编码|代码|料号|料|物料|零件|色号|固件|报告编?号|报告单号|登记号|登记编?号|有效期限?|双卡|双卡双待|显卡|声卡|网卡"
+    r"|(?:阅读|播放|浏览|点击|访问|下载|转发|评论|点赞|收藏|关注|曝光)(?:总?量|次?数)|销量|粉丝数?"
     r"|识别码|追踪|版本|彩票|图书|ISBN|ISSN|IMEI|IMSI|ICCID|SKU|SN|NO|order|serial|invoice|tracking|ticket|batch"
     r"|item|part|ref"
     r"|ID)(?:编?号码?|码|序号|ID|no|number)?[ .:#=是为\"'“「(\-]{0,4}$",
@@ -95,8 +101,17 @@ _HOW_MOBILES_ARE_GROUPED = frozenset(
     }
 )
 _CARD_NEAR = re.compile(
-    r"卡|账户|帐户|账号|帐号|银行|转账|汇款|打款|收款|还款|尾号|bank|card|visa|master|jcb", re.IGNORECASE
+    r"(?<![双显声网打饭房门名贺])卡(?![片顿车尺通])|账户|帐户|账号|帐号|银行|转账|汇款|打款|收款|还款|尾号|bank|card|visa|master|jcb",
+    re.IGNORECASE,
 )
+# Right in front of a number of 16 or 19 digits these make it an account, with or without a check digit.
+_ACCOUNT_AHEAD = re.compile(
+    r"(?:(?:转|打|汇|存|付|退)(?:款|账|帐|钱|了|过去)?(?:到|至|给|入|进|往)(?:了|他|她|我|你|对方|这个|此|以下|下面|指定|的)*"
+    r"|(?<![信微博戏录Q])(?<!登录)(?<!付宝))(?:银行|对公|个人|收款|工资)?"
+    r"(?:账号|帐号|账户|帐户|卡号|银行卡|卡)(?:里|上)?[ :是为]{0,3}$"
+    r"|(?:转|打|汇|存|付|退)(?:款|账|帐|钱)?(?:到|至|给|入|进|往)(?:了)?[ :]{0,3}$"
+)
+_TRANSFER_NEAR = re.compile(r"转[账帐给到入]|打[到给款入]|汇[到款给入至]|存[入到]|收款|退[到款给]")
 _RUN = re.compile("[0-9]+")
 _UNION_PAY = ("62", "9558", "9559")
 
@@ -122,7 +137,9 @@ def identity_check(first: str) -> str:
 
 def is_identity_number(number: str) -> bool:
     """Province, date of birth and, for 18 digits, the check character are right; 15 digits have none."""
-    if number[:2] not in _PROVINCES:
+    # Since 2023 the number of a foreigner's permanent residence: 9, province, country (ISO 3166-1), then as below.
+    foreign = len(number) == 18 and number[0] == "9" and number[1:3] in _PROVINCES and number[3:6] < "900"
+    if number[:2] not in _PROVINCES and not foreign:
         return False
     born = number[6:14] if len(number) == 18 else "19" + number[6:12]
     try:
@@ -166,6 +183,8 @@ def _phone(match: re.Match[str]) -> Found | None:
     ):
         return None
     gaps = set(re.findall("[^0-9]+", number))
+    if sizes == (3, 8) and not gaps <= {" ", "-", "."} and not _CALL_NEAR.search(front):
+        return None
     if "." in gaps and sizes not in ((3, 4, 4), (1,) * 11):
         return None
     if not (len(gaps) < 2 and sizes in _HOW_MOBILES_ARE_GROUPED) and not _CALL_NEAR.search(front):
@@ -219,6 +238,11 @@ def luhn(digits: str) -> bool:
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
 
 
+def _is_period(digits: str) -> bool:
+    """Two dates one behind the other: since when and until when something is valid."""
+    return bool(re.fullmatch("(?:(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])){2}", digits))
+
+
 def _card(match: re.Match[str]) -> Found | None:
     text, start = match.string, match.start()
     ends = [run.end() for run in _RUN.finditer(text, start, match.end())]
@@ -228,9 +252,14 @@ def _card(match: re.Match[str]) -> Found | None:
     if _SERIAL.search(front) or _MONEY_BEFORE.search(front) or (front[-1:] == "." and front[-2:-1].isdigit()):
         return None
     near = None
+    account = bool(_ACCOUNT_AHEAD.search(front))
     for end in reversed(ends):
         digits = _bare(text[start:end])
-        if len(digits) < 12 or not luhn(digits) or len(set(digits)) < 2:
+        if len(digits) < 12 or len(set(digits)) < 2 or (len(digits) == 16 and _is_period(digits)):
+            continue
+        if account and len(digits) in (16, 19) and end == ends[-1]:
+            return start, end, "bank_card", 84
+        if not luhn(digits):
             continue
         if (len(digits) == 17 and text[end : end + 1] in ("X", "x")) or _MONEY_AFTER.match(text, end):
             continue
@@ -238,8 +267,9 @@ def _card(match: re.Match[str]) -> Found | None:
             return start, end, "bank_card", 85
         if near is None:
             near = bool(_CARD_NEAR.search(before(match, 24)) or _CARD_NEAR.search(text, end, end + 12))
+            near = near or bool(_TRANSFER_NEAR.search(before(match, 12)) or _TRANSFER_NEAR.search(text, end, end + 8))
         if near and (
-            len(digits) in (15, 16)
+            len(digits) in (15, 16, 19)
             or digits.startswith(_UNION_PAY)
             or re.search(r"卡号?[ :是为]{0,3}$|[账帐][户号][ :是为]{0,3}$", front)
         ):
@@ -266,9 +296,12 @@ def _credit_code(match: re.Match[str]) -> Found | None:
 
 _DETECTORS = (
     ("id_card", _ID, _identity),
+    ("id_card", HONG_KONG, hong_kong_card),
+    ("id_card", TAIWAN, taiwan_card),
     ("uscc", _USCC, _credit_code),
     ("bank_card", _CARD, _card),
     ("phone", _PHONE, _phone),
+    ("phone", _SIGNED_PHONE, _phone),
     ("phone", _ABROAD, _abroad),
     ("landline", _LANDLINE, _landline),
     ("landline", _LOCAL, _local),

@@ -18,6 +18,8 @@ _UNSEEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u0300-\u036f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20e3"
     "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
 )
+# Behind a digit: its emoji form and the frame of a key around it; they go with it.
+KEYCAP = ("\ufe0f", "\u20e3")
 _INVISIBLE = re.compile(f"[{_UNSEEN}]")
 _VISIBLE_RUN = re.compile(f"[^{_UNSEEN}]+")
 
@@ -47,6 +49,10 @@ _BY_HAND = {
 _DIGITS = dict(zip("零〇○一二三四五六七八九幺壹贰叁肆伍陆柒捌玖两洞拐勾", "00012345678911234567892079", strict=True))
 _CHINESE = "".join(_DIGITS)
 _NUMBER_IN_WORDS = re.compile(rf"[{_CHINESE}0-9](?:[ .\-]{{0,2}}[{_CHINESE}0-9]){{6,}}")
+_LONG_NUMBER = re.compile(
+    rf"(?P<front>[{_CHINESE}]{{0,2}}[ .\-]{{0,2}})(?P<number>[0-9](?:[ .\-]{{0,2}}[0-9]){{10,18}})"
+    rf"(?P<back>[ .\-]{{0,2}}[{_CHINESE}]{{0,2}})"
+)
 _WORD = re.compile(f"[{_CHINESE}]")
 _TO_DIGITS = str.maketrans(_DIGITS)
 
@@ -85,6 +91,9 @@ def _digits_for_words(run: re.Match[str]) -> str:
     words = run[0]
     if not _WORD.search(words):
         return words
+    # A long number in figures between words such as 一共 is no part of them.
+    if long := _LONG_NUMBER.fullmatch(words):
+        return long["front"] + long["number"] + long["back"]
     number = words.translate(_TO_DIGITS)
     mobile = re.match(r"(?:\+?86[ .\-]{0,2})?1(?:[ .\-]{0,2}[0-9]){10}", number)
     if mobile and mobile[0].lstrip("86 .-")[1:2] in set("3456789") and len(number) - mobile.end() in (1, 2):

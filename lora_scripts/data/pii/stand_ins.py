@@ -44,8 +44,13 @@ _SHAPES: dict[str, re.Pattern[str]] = {
 
 
 def bare_value(kind: str, value: str) -> str:
-    """``value`` without what people write differently: width, case, spaces, dashes, dots, country code."""
-    bare = re.sub(r"[\s.\-()·（）]", "", plain_view(value)[0]).upper()
+    """``value`` without what people write differently: width, case, spaces, signs between digits, country code."""
+    plain = plain_view(value)[0]
+    if kind == "email":
+        plain = re.sub(r"#| at | ?艾特 ?| ?[(\[](?:at|艾特)[)\]] ?", "@", plain, flags=re.IGNORECASE)
+        plain = re.sub(r" dot |点|[(\[](?:dot|点)[)\]]", "", plain, flags=re.IGNORECASE)
+    signs = r"[\s.\-()·（）/_,、|~*]" if kind == "phone" else r"[\s.。\-()·（）]"
+    bare = re.sub(signs, "", plain).upper()
     return re.sub(r"^(?:\+|00)?86(?=1[0-9]{10}$)", "", bare) if kind in ("phone", "wechat") else bare
 
 

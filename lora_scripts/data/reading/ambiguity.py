@@ -60,6 +60,8 @@ def ambiguous(key: str, where: str, alternatives: Sequence[Alternative], **value
     """
     if not alternatives:
         return DataError(key, where=where, **values)
-    shown = "\n".join(f"{number}) {one}" for number, one in enumerate(alternatives, 1))
-    fix = text("reading.choose_reading", alternatives="\n" + shown)
+    shown = []
+    for number, one in enumerate(alternatives, 1):
+        shown += [f"{number}) {one.config_lines()}", *(line for record in one.records for line in record.excerpt())]
+    fix = text("reading.choose_reading", alternatives="\n" + "\n".join(shown))
     return AmbiguousDataError([Problem(text(key, **values), where, fix)], alternatives)

@@ -87,7 +87,7 @@ _PAGES = (".md", ".markdown", ".html", ".htm")  # a README among them is about t
 OLD_FORMATS = (".xls", ".doc", ".et", ".wps", ".rtf", ".odt", ".ods")
 # Papers that lie beside data and hold none.
 PAPERS = re.compile(
-    r"(?:readme|licen[cs]e|source|notice|changelog|manifest|dataset_info|dataset_dict|state|data_report|copying|authors)\b",
+    r"(?:readme|licen[cs]e|source|notice|changelog|manifest|dataset_info|dataset_dict|state|data_report|copying|authors)(?![^\W_])",
     re.IGNORECASE,
 )
 
@@ -201,6 +201,7 @@ def _read_file(
             yield where + draft.part, draft
     except OSError as error:
         raise DataError("data.cannot_open", where=where, error=error.strerror or error) from None
+    ledger.units.update(parsed.units)
     ledger.decisions.append(Decision(where, parsed.encoding, parsed.format, parsed.detail))
     for severity, kind, line, values in parsed.remarks:
         place = f"{where}:{line}" if line else where

@@ -24,16 +24,22 @@ BEFORE, AFTER = 48, 16  # characters around a run that the detectors may look at
 _UNSEEN = "\u200b"
 _PLACES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _JOINT = (
-    rf"[{_UNSEEN}._%+\-@:·/*#]{{1,4}}|[ .\-·()\[\]{_UNSEEN}]{{1,5}}(?=0)|(?<=0)[ .\-·(){_UNSEEN}]{{1,5}}(?=[a-z0])"
-    r"| ?[(\[](?:at|dot|艾特|点)[)\]] ?| ?@ ?|[ \-]?(?:转|分机号?)[ :]{0,2}(?=0)"
+    rf" (?:at|dot) | ?(?:艾特|点) ?|[._%+\-@:·/*#=][._%+\-@:·/*#{_UNSEEN}]{{0,3}}"
+    rf"|[ .\-·()\[\]][ .\-·()\[\]{_UNSEEN}]{{0,4}}(?=0)"
+    rf"|(?<=[0{_UNSEEN}])[ .\-·()][ .\-·(){_UNSEEN}]{{0,4}}(?=[a-z0])|(?<=[0{_UNSEEN}]) ?[,、|~/_·] ?(?=0)"
+    r"| ?[(\[](?:at|dot|艾特|点)[)\]] ?| ?@ ?|。(?=[a-z])"
+    r"|[ \-]?(?:转|分机号?)[ :]{0,2}(?=0)"
 )
 _RUN = Pattern(
-    rf"(?:[{_PLACES}使][ ·{_UNSEEN}]{{0,2}}(?:[a-z][ ·.\-{_UNSEEN}]{{0,3}})?(?=[a-z0]))?"
-    rf"[(\[+]{{0,2}}[0a-z][0a-z{_UNSEEN}]{{0,40}}(?:(?:{_JOINT})[0a-z{_UNSEEN}]{{1,40}}){{0,30}}"
-    rf"(?:[{_PLACES}] ?[0a-z·\-]{{4,8}})?(?:[挂学警港澳领试超使)\]]|应急)?"
+    rf"(?:[{_PLACES}使军海空沈兰济南广成北临][ ·{_UNSEEN}]{{0,2}}(?:[a-z][ ·.\-{_UNSEEN}]{{0,3}}临?)?(?=[a-z0]))?"
+    rf"[(\[+]{{0,2}}[0a-z][0a-z{_UNSEEN}]{{0,40}}(?:(?:{_JOINT})[0a-z][0a-z{_UNSEEN}]{{0,39}}){{0,30}}"
+    rf"(?:[{_PLACES}] ?[0a-z·\-]{{4,8}})?(?:[挂学警港澳领试超使临)\]]|应急)?"
 )
 _SENTENCE = Pattern(rf"[^。！？；\n]{{1,{SENTENCE}}}")
-_LABELLED = regex.compile(r"微信|微 信|薇信|威信|徽信|v信|加v|加微|绿泡泡|wechat|weixin|wx|vx")
+_LABELLED = regex.compile(
+    r"微信|微 信|[薇葳徽]|威信|威芯|v信|[加+➕] ?[v微]|(?<![a-z0])v(?=号?:)|绿泡泡|wechat|weixin|wx|vx"
+)
+_SPELT_MAIL = regex.compile(r"[(\[]at|艾特|#| at ")
 _SIGNS = regex.compile("[0a-z]")
 _LEAST = 4  # letters and figures of the shortest number
 
@@ -92,7 +98,7 @@ class PersonalScanner:
         run = shape[start:stop]
         if len(_SIGNS.findall(run)) < _LEAST:
             return False
-        if any(sign in run for sign in "0@:") or "(at" in run or "[at" in run or "艾特" in run:
+        if any(sign in run for sign in "0@:") or _SPELT_MAIL.search(run):
             return True
         return "wechat" in self._types and bool(_LABELLED.search(shape, max(0, start - 24), stop))
 
