@@ -16,7 +16,7 @@ from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alternatives
 from lora_scripts.data.reading.dialogues import Remarks, Turn
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, person_role, plain_name, role_of
+from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_notice, without_notices
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
 from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_score, swapped
@@ -79,7 +79,7 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     names, remarks = _roles_of(posts, given, counts, text, where)
     absent = [name for name in given if name not in {plain_name(n) for n in counts}]
     if absent:
-        remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
+        remarks.append(("warning", "names_not_there", 0, {"names": listed(absent, 12)}))
     account.assign_preamble(posts[0].line)
     turns, silent = without_notices(_turns([p for p in posts if p.words.strip()], names))
     heard = {t.line for t in turns}
@@ -94,7 +94,7 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     notices = sorted([*notices, *silent])
     third = [t for t in turns if t.role == "other"]
     if third:
-        who = ", ".join(dict.fromkeys(t.shown for t in third))
+        who = listed(dict.fromkeys(t.shown for t in third))
         remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
     if notices:
         remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
@@ -102,7 +102,7 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         remarks.append(("info", "preamble", 1, {"lines": posts[0].line}))
     remarks.append(("info", "chat_export", posts[0].line + 1, {"count": len(posts)}))
     drafts = _cut([t for t in turns if t.role != "other"])
-    who_by_role = {r: ", ".join(n for n, _ in counts.most_common() if names[n] == r) for r in ("user", "assistant")}
+    who_by_role = {r: listed(n for n, _ in counts.most_common() if names[n] == r) for r in ("user", "assistant")}
     detail = say("data.detail.transcript", mode=say("data.detail.conversations"), **who_by_role)
     return account.account(Parsed("chat_export", detail, drafts, remarks))
 
@@ -227,7 +227,7 @@ def _roles_of(
             parsed = read_chat_export(text, where, chosen["roles"])
             return list(parsed.drafts) if parsed else ()
 
-        names = ", ".join(n for n, _ in counts.most_common(6))
+        names = listed(n for n, _ in counts.most_common(6))
         place = f"{where}:{posts[0].line + 1}"
         return ambiguous(key, place, try_alternatives(settings, drafts, where), names=names)
 
@@ -245,7 +245,7 @@ def _roles_of(
         raise ask("reading.degenerate_answers", [names])
     remarks: Remarks = []
     if not any(by_role.values()):
-        who = {r: ", ".join(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
+        who = {r: listed(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
         remarks.append(("warning", "roles_by_evidence", posts[0].line + 1, dict(who)))
     return names, remarks
 

@@ -105,6 +105,8 @@ def _questions_first(turns: list[Turn]) -> tuple[list[Turn], int]:
     The second value is the number of such records.
     """
     starts = sorted({0} | record_openings(turns)) if turns else []
+    if len(starts) == 1 and _ends_with_a_question(turns):
+        starts = list(range(0, len(turns), 2))
     records = [turns[start:stop] for start, stop in zip(starts, [*starts[1:], len(turns)], strict=True)]
     turned = [[t.role for t in record] == ["assistant", "user"] for record in records]
     if len(records) < _FEWEST_REVERSED or sum(turned) < 0.8 * len(records):
@@ -116,6 +118,13 @@ def _questions_first(turns: list[Turn]) -> tuple[list[Turn], int]:
             record = [replace(question, blank=answer.blank, divided=True), replace(answer, blank=0, divided=False)]
         out += record
     return out, sum(turned)
+
+
+def _ends_with_a_question(turns: Sequence[Turn]) -> bool:
+    """Whether turns alternate from an answer without question to a question without answer, and questions ask."""
+    roles = [turn.role for turn in turns]
+    asking = [turn.words.rstrip().endswith(("?", "？")) for turn in turns[1::2]]
+    return roles == ["assistant", "user"] * (len(turns) // 2) and asking[-1] and sum(asking) >= 0.8 * len(asking)
 
 
 def record_openings(turns: Sequence[Turn]) -> set[int]:

@@ -17,10 +17,10 @@ _LEAD = (
     r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
     r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s+)?"
     r"(?P<number>(?:第\s*)?(?:\d{1,6}\s*[.、．)）]|[一二三四五六七八九十百零〇]{1,6}\s*[、．)）])\s*"
-    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[①-⑳]\s*)?"
+    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[\[【]\d{1,6}[\]】]\s*|[①-⑳]\s*)?"
     r"\*{0,2}"
 )
-_NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
+_NAME = r"[^\W\d_][\w \-·'’“”&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
 _MARK = re.compile(
     rf"{_LEAD}(?:[【\[〔［<＜「『]\s*\|?(?P<boxed>{_NAME})\|?\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
     r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）])"
@@ -63,8 +63,9 @@ class Mark:
 
 def find_marks(lines: Sequence[str]) -> list[Mark]:
     """The lines that begin with a label, whoever's."""
-    out, blank = [], 1
+    out: list[Mark] = []
     without_colon: list[Mark] = []
+    blank = 1
     for number, line in enumerate(lines):
         if not line.strip():
             blank += 1
@@ -73,6 +74,8 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
         parted = None if found or len(out) > _ENOUGH_COLONS else _PARTED.match(line)
         if parted and role_of(name := plain_name(parted[1])):
             without_colon.append(Mark(number, name, parted[1], parted.end(), False, blank))
+        elif not found and len(line) <= _MAX_CJK and role_of(name := plain_name(line.strip())):  # on a line of its own
+            without_colon.append(Mark(number, name, line.strip(), len(line), False, blank))
         heading = None if found else _HEADING.match(line)
         if heading and role_of(name := plain_name(heading["bare"])):
             out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from lora_scripts.errors import DataError
 
@@ -77,6 +78,7 @@ _SIMPLE = str.maketrans(
 _ROLES = ("user", "assistant", "system")
 # 第3题, 第三问: an ordinal and what is counted; 第3条 is none.
 _ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
+_PRIVATE = re.compile(r"[(（][^()（）]*\d{4,}[^()（）]*[)）]|\+?\d[\d \-]{5,}\d|\d{4,}|\S+@\S+")
 _BETWEEN_NAMES = re.compile(r"[，、,]")
 _SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
 
@@ -126,6 +128,11 @@ def split_names(names: str | Sequence[str]) -> list[str]:
     """Names from a list, or from one string in which ``，`` ``、`` or ``,`` stands between them."""
     several = [names] if isinstance(names, str) else names
     return [one.strip() for name in several for one in _BETWEEN_NAMES.split(str(name)) if one.strip()]
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """The first of ``names`` for a message, without the phone numbers and mails that nicknames hold."""
+    return ", ".join(dict.fromkeys(_PRIVATE.sub("…", name)[:24] for name in islice(names, most)))
 
 
 def given_roles(roles: Mapping[str, str | Sequence[str]] | None) -> dict[str, str]:

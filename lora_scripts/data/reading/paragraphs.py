@@ -21,7 +21,7 @@ Pair = tuple[Line, list[Line]]
 
 _FEWEST = 3
 _COUNT_LINE = re.compile(r"\W*(\d{1,6})\W*")
-_BETWEEN = re.compile(r"\t+|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
+_BETWEEN = re.compile(r"\t+|(?<=[?？])[ 　]+(?=\w)|\s*——\s*|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
 
 
 def read_paragraphs(text: str, first: int = 1) -> Parsed | None:

@@ -63,7 +63,7 @@ def trailing_labels(
             records.append([])
         elif role == "user":
             inside = False
-        elif inside and role is None and f"{mark.shown}:" not in header:
+        elif inside and role is None and re.sub(r"\d+", "#", mark.shown) + ":" not in header:
             records[-1].append(mark)
             text = "\n".join([lines[mark.line][mark.start :], *lines[mark.line + 1 : after.line if after else None]])
             values.setdefault(mark.name, []).append(text.strip())
@@ -90,7 +90,11 @@ def _shapes(lines: Sequence[str], start: int, end: int) -> dict[int, str]:
         line = lines[number].strip()
         if line and line.strip("-=*#_~"):
             key = _KEY.match(line)
-            out[number] = f"{key[1]}:" if key and not _URL.match(line) else re.sub(r"\d+", "#", _URL.sub("<url>", line))
+            out[number] = (
+                re.sub(r"\d+", "#", key[1]) + ":"
+                if key and not _URL.match(line)
+                else re.sub(r"\d+", "#", _URL.sub("<url>", line))
+            )
         if len(out) == _LONGEST:
             break
     return dict(reversed(out.items()))

@@ -90,11 +90,15 @@ def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, st
     sides = {role for role in names.values() if role in ("user", "assistant")}
     if len(sides) != 1:
         return {}
+    missing = "user" if sides == {"assistant"} else "assistant"
+    titled = [m.name for m in marks if m.name not in names and person_role(m.name) == missing]
+    if len(titled) >= max(3, 0.5 * len(_in(marks, names))):  # 网友“小花”, 网友“小草”, …: each may come once
+        return dict.fromkeys(titled, missing)
     unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS).most_common(5)
     for name, count in unknown:
         spoken = [here for here, _ in groupby(m.name == name for m in marks if m.name == name or m.name in names)]
         if count >= 2 and min(sum(spoken), len(spoken) - sum(spoken)) >= max(2, 0.4 * len(_in(marks, names))):
-            return {name: "user" if sides == {"assistant"} else "assistant"}
+            return {name: missing}
     return {}
 
 
