@@ -53,6 +53,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "set `roles` (or `columns`) to say who answers, if this is meant",
         "如确实如此，请用 `roles`（或 `columns`）指明谁在回答",
     ),
+    "finding.answers_first": (
+        "in {count} records the answer stands in front of its question; each was turned round",
+        "有 {count} 条记录答案在前、问题在后，已对调",
+    ),
+    "finding.answers_first.fix": (
+        "look at a few with `preview`",
+        "请用 `preview` 看几条",
+    ),
     "finding.third_speakers": (
         "{count} turns of speakers who neither ask nor answer were left out: {names}",
         "{names} 既不提问也不回答，其 {count} 段话没有读入",

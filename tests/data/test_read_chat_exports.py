@@ -38,6 +38,7 @@ LAYOUTS: dict[str, Callable[[datetime, str, str], str]] = {
     "WhatsApp Android": lambda at, who, text: f"{at:%d/%m/%Y, %H:%M} - {who}: {text}\n",
     "name (time):": lambda at, who, text: f"{who}({at:%Y-%m-%d %H:%M:%S}): {text}\n",
     "Telegram": lambda at, who, text: f"{who}, [{at:%d.%m.%Y %H:%M:%S}]\n{text}\n\n",
+    "time below the name": lambda at, who, text: f"{who}\n{at.year}年{at.month}月{at.day}日 {at:%H:%M}\n{text}\n",
     "Chinese date": lambda at, who, text: f"{who} {at.year}年{at.month}月{at.day}日 上午{at:%H:%M}\n{text}\n",
 }
 

@@ -192,6 +192,38 @@ def test_titles_of_sections_and_heads_of_pages_are_no_text(tmp_path: Path) -> No
     assert {"headings", "page_lines", "footer", "preamble"} <= told(reading).keys()
 
 
+@pytest.mark.parametrize(
+    "shape", ["问 {q}\n答 {a}\n\n", "Q={q}\nA={a}\n", "Q - {q}\nA - {a}\n\n", "<|user|>\n{q}\n<|assistant|>\n{a}\n"]
+)
+def test_known_names_may_stand_without_a_colon(tmp_path: Path, shape: str) -> None:
+    assert pairs(read(tmp_path, filled(shape))) == QA
+
+
+def test_answers_in_front_of_their_questions_are_turned_round_and_that_is_said(tmp_path: Path) -> None:
+    reading = read(tmp_path, filled("答：{a}\n问：{q}\n\n"))
+    assert pairs(reading) == QA
+    assert "answers_first" in told(reading)
+
+
+@pytest.mark.parametrize("signature", ["——图书馆 2024年3月{i}日", "（第{i}条已修订）"])
+def test_a_signature_below_every_answer_is_no_part_of_it(tmp_path: Path, signature: str) -> None:
+    assert pairs(read(tmp_path, filled("问：{q}\n答：{a}\n\n" + signature + "\n\n"))) == QA
+
+
+def test_a_phrase_of_the_house_below_every_answer_is_part_of_it(tmp_path: Path) -> None:
+    longer = [(q, f"{a}\n（以现场公告为准）") for q, a in QA]
+    assert pairs(read(tmp_path, filled("问：{q}\n答：{a}\n\n", longer))) == longer
+
+
+def test_counts_alone_part_records_without_labels(tmp_path: Path) -> None:
+    assert pairs(read(tmp_path, filled("{i}\n{q}\n{a}\n"))) == QA
+
+
+def test_options_in_the_question_make_a_letter_an_answer(tmp_path: Path) -> None:
+    rows = [(f"{q}\nA. 一楼{i}\nB. 二楼{i}", "AB"[i % 2]) for i, (q, _) in enumerate(QA)]
+    assert pairs(read(tmp_path, filled("{i}. {q}\n答案：{a}\n\n", rows))) == rows
+
+
 def test_follow_ups_that_repeat_words_go_on_with_the_conversation(tmp_path: Path) -> None:
     follow = [("补办要多久？", "当场。"), ("关门前多久清场？", "十分钟。"), ("杂志过期多久算过刊？", "三个月。")]
     blocks_of_turns = [[pair, follow[i]] if i < 3 else [pair] for i, pair in enumerate(QA)]

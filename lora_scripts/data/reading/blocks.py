@@ -11,6 +11,7 @@ from lora_scripts.data.reading.line_roles import refuse_unread
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.transcript import cut_in_front_of_last_record, layout_of, read_transcript
+from lora_scripts.data.reading.turns import without_pages
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
 
@@ -65,7 +66,7 @@ def _parts(
     """Each part with the number of lines above it."""
     lines = source.lines()
     held = _take(lines)
-    layout = layout_of(scrub("\n".join(held))[0].split("\n"), source.where, roles) if spoken else None
+    layout = layout_of(without_pages(scrub("\n".join(held))[0])[0], source.where, roles) if spoken else None
     if spoken and layout is None:
         return
     above = 0

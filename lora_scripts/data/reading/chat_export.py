@@ -16,7 +16,7 @@ from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alternatives
 from lora_scripts.data.reading.dialogues import Remarks, Turn
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, person_role, plain_name, role_of
+from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_notice, without_notices
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
 from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_score, swapped
@@ -35,6 +35,7 @@ _LAYOUTS = {
     "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
     "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{STAMP}[\]】)）]?\s*(?P<text>)"),
 }
+_TIME_LINE = re.compile(rf"\s*{STAMP}\s*")
 _ACCOUNT = re.compile(r"\s*(?:[(（<]\s*(?:\d{5,12}|[^()<>（）\s]+@[^()<>（）\s]+)\s*[)）>])\s*$")
 _NOT_TELLING = frozenset({"我", "me", "you", "自己", "本人", "a", "b"})
 
@@ -64,11 +65,12 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         AmbiguousDataError: Who asks and who answers is not certain.
     """
     text, _ = scrub(text)
-    lines = text.split("\n")
+    written = text.split("\n")
+    lines, times = _with_times_beside_names(written)
     layout = _layout(lines)
     if layout is None:
         return None
-    account = LineRoles(lines)
+    account = LineRoles(written)
     posts, notices = _posts(lines, _LAYOUTS[layout], account)
     given = given_roles(roles)
     counts = Counter(p.name for p in posts)
@@ -77,7 +79,7 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     names, remarks = _roles_of(posts, given, counts, text, where)
     absent = [name for name in given if name not in {plain_name(n) for n in counts}]
     if absent:
-        remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
+        remarks.append(("warning", "names_not_there", 0, {"names": listed(absent, 12)}))
     account.assign_preamble(posts[0].line)
     turns, silent = without_notices(_turns([p for p in posts if p.words.strip()], names))
     heard = {t.line for t in turns}
@@ -85,12 +87,14 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         account.assign(post.line, post.stop, names[post.name] if post.line + 1 in heard else "left_out")
         if layout in ("time_first", "name_first"):
             account.assign(post.line, post.line + 1, "metadata")
+    for number in times:
+        account.assign(number, number + 1, "metadata")
     for number in notices:
         account.assign(number - 1, number, "left_out")
     notices = sorted([*notices, *silent])
     third = [t for t in turns if t.role == "other"]
     if third:
-        who = ", ".join(dict.fromkeys(t.shown for t in third))
+        who = listed(dict.fromkeys(t.shown for t in third))
         remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
     if notices:
         remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
@@ -98,9 +102,22 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         remarks.append(("info", "preamble", 1, {"lines": posts[0].line}))
     remarks.append(("info", "chat_export", posts[0].line + 1, {"count": len(posts)}))
     drafts = _cut([t for t in turns if t.role != "other"])
-    who_by_role = {r: ", ".join(n for n, _ in counts.most_common() if names[n] == r) for r in ("user", "assistant")}
+    who_by_role = {r: listed(n for n, _ in counts.most_common() if names[n] == r) for r in ("user", "assistant")}
     detail = say("data.detail.transcript", mode=say("data.detail.conversations"), **who_by_role)
     return account.account(Parsed("chat_export", detail, drafts, remarks))
+
+
+def _with_times_beside_names(lines: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+    """``lines`` with times that stand alone below a name moved beside it, and the (0-based) lines of these times."""
+    times = [n for n, line in enumerate(lines) if n and len(line) < 40 and _TIME_LINE.fullmatch(line)]
+    names = Counter(lines[n - 1].strip() for n in times)
+    named = [n for n in times if 0 < len(lines[n - 1].strip()) <= 20 and names[lines[n - 1].strip()] > 1]
+    if len(named) < _FEWEST or len(named) < 0.8 * len(times):
+        return lines, []
+    out = list(lines)
+    for n in named:
+        out[n - 1], out[n] = f"{lines[n - 1].strip()} {lines[n].strip()}", ""
+    return out, named
 
 
 def _layout(lines: Sequence[str]) -> str | None:
@@ -108,7 +125,11 @@ def _layout(lines: Sequence[str]) -> str | None:
     sample = [line for line in lines[:20_000] if line.strip()]
     best, most = None, 0
     for layout, pattern in _LAYOUTS.items():
-        names = Counter(_nickname(m["name"]) for line in sample if len(line) < 2000 and (m := pattern.fullmatch(line)))
+        names = Counter(
+            _nickname(m["name"])
+            for line in sample
+            if len(line) < 2000 and not DATE_LINE.fullmatch(line) and (m := pattern.fullmatch(line))
+        )
         again = sum(n for name, n in names.items() if n > 1 and not is_notice(name, True))
         if again > most and again >= max(_FEWEST, 0.7 * names.total(), _LEAST_SHARE * len(sample)):
             best, most = layout, again
@@ -132,8 +153,8 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
             body.clear()
 
     for number, line in enumerate(lines):
-        found = pattern.fullmatch(line) if line.strip() and len(line) < 4000 else None
-        divider = DATE_LINE.fullmatch(line) if not found and len(line) < 60 else None
+        divider = DATE_LINE.fullmatch(line) if len(line) < 60 else None
+        found = pattern.fullmatch(line) if not divider and line.strip() and len(line) < 4000 else None
         if found or divider:
             close(number - blank if blank < number else number)
             stamp = found or divider
@@ -206,7 +227,7 @@ def _roles_of(
             parsed = read_chat_export(text, where, chosen["roles"])
             return list(parsed.drafts) if parsed else ()
 
-        names = ", ".join(n for n, _ in counts.most_common(6))
+        names = listed(n for n, _ in counts.most_common(6))
         place = f"{where}:{posts[0].line + 1}"
         return ambiguous(key, place, try_alternatives(settings, drafts, where), names=names)
 
@@ -224,7 +245,7 @@ def _roles_of(
         raise ask("reading.degenerate_answers", [names])
     remarks: Remarks = []
     if not any(by_role.values()):
-        who = {r: ", ".join(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
+        who = {r: listed(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
         remarks.append(("warning", "roles_by_evidence", posts[0].line + 1, dict(who)))
     return names, remarks
 

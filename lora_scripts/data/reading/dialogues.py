@@ -40,6 +40,7 @@ class Turn:
 _GREETS = re.compile(
     r".{0,12}(?:在吗|在么|在不在|您好|你好|hello|\bhi\b|请教|咨询一下|问一下|excuse me).{0,16}", re.IGNORECASE
 )
+_FEWEST_REVERSED = 3
 _RARE = 0.1  # share of questions without the gap that all others have, up to which these go on with the conversation
 _RELATED = 0.12  # share of a question's terms from which it goes on with what was said
 _COMPARED = 200  # questions
@@ -61,11 +62,14 @@ def drafts_of(turns: Sequence[Turn], one_line: bool) -> tuple[list[Draft], str, 
         one_line: Lines hold whole pairs, so each line is a record.
     """
     turns = _with_greetings(turns)
+    turns, reversed_pairs = _questions_first(turns)
     opens = [i for i, t in enumerate(turns) if _opens(turns, i)]
     breaks = {i for i in opens if one_line and not turns[i].inline} | _gaps(turns, opens)
     inner = [i for i in opens if i not in breaks and i]
     conversations = bool(inner) and _holds_conversations(turns, opens, breaks, inner)
     remarks: Remarks = []
+    if reversed_pairs:
+        remarks.append(("warning", "answers_first", turns[0].line, {"count": reversed_pairs}))
     if inner and not conversations:
         remarks.append(("info", "pairs_without_gap", turns[inner[0]].line, {"count": len(inner)}))
     gaps = Counter(turns[i].blank for i in opens[1:])
@@ -93,6 +97,34 @@ def _with_greetings(turns: Sequence[Turn]) -> list[Turn]:
         else:
             out.append(turn)
     return out
+
+
+def _questions_first(turns: list[Turn]) -> tuple[list[Turn], int]:
+    """``turns`` with each question in front of its answer, where nearly all records are an answer and a question.
+
+    The second value is the number of such records.
+    """
+    starts = sorted({0} | record_openings(turns)) if turns else []
+    if len(starts) == 1 and _ends_with_a_question(turns):
+        starts = list(range(0, len(turns), 2))
+    records = [turns[start:stop] for start, stop in zip(starts, [*starts[1:], len(turns)], strict=True)]
+    turned = [[t.role for t in record] == ["assistant", "user"] for record in records]
+    if len(records) < _FEWEST_REVERSED or sum(turned) < 0.8 * len(records):
+        return turns, 0
+    out: list[Turn] = []
+    for record, is_turned in zip(records, turned, strict=True):
+        if is_turned:
+            answer, question = record
+            record = [replace(question, blank=answer.blank, divided=True), replace(answer, blank=0, divided=False)]
+        out += record
+    return out, sum(turned)
+
+
+def _ends_with_a_question(turns: Sequence[Turn]) -> bool:
+    """Whether turns alternate from an answer without question to a question without answer, and questions ask."""
+    roles = [turn.role for turn in turns]
+    asking = [turn.words.rstrip().endswith(("?", "？")) for turn in turns[1::2]]
+    return roles == ["assistant", "user"] * (len(turns) // 2) and asking[-1] and sum(asking) >= 0.8 * len(asking)
 
 
 def record_openings(turns: Sequence[Turn]) -> set[int]:

@@ -17,20 +17,22 @@ _LEAD = (
     r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
     r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s+)?"
     r"(?P<number>(?:第\s*)?(?:\d{1,6}\s*[.、．)）]|[一二三四五六七八九十百零〇]{1,6}\s*[、．)）])\s*"
-    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[①-⑳]\s*)?"
+    r"|[（(](?:\d{1,6}|[一二三四五六七八九十百零〇]{1,6})[)）]\s*|[\[【]\d{1,6}[\]】]\s*|[①-⑳]\s*)?"
     r"\*{0,2}"
 )
-_NAME = r"[^\W\d_][\w \-·'’&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
+_NAME = r"[^\W\d_][\w \-·'’“”&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
 _MARK = re.compile(
-    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*(?P<boxed>{_NAME})\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
+    rf"{_LEAD}(?:[【\[〔［<＜「『]\s*\|?(?P<boxed>{_NAME})\|?\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
     r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）])"
     rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
 )
 _HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
-_TABBED = re.compile(r"\s*([^\W\d_]{1,10})\t+\s*")
-_FEWEST_TABBED = 3  # lines of each side from which a tab stands for the colon
+# A known name in front of a tab, blanks, "=" or a dash.
+_PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
+_FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
+_ENOUGH_COLONS = 500  # labels with a colon from which nothing else is looked for
 _MAX_WORDS = 3
 _MAX_CJK = 10
 _NUMBER = re.compile(
@@ -61,15 +63,19 @@ class Mark:
 
 def find_marks(lines: Sequence[str]) -> list[Mark]:
     """The lines that begin with a label, whoever's."""
-    out, blank = [], 1
-    tabbed: list[Mark] = []
+    out: list[Mark] = []
+    without_colon: list[Mark] = []
+    blank = 1
     for number, line in enumerate(lines):
         if not line.strip():
             blank += 1
             continue
         found = _MARK.match(line)
-        if "\t" in line and (cell := _TABBED.match(line)) and role_of(name := plain_name(cell[1])):
-            tabbed.append(Mark(number, name, cell[1], cell.end(), False, blank))
+        parted = None if found or len(out) > _ENOUGH_COLONS else _PARTED.match(line)
+        if parted and role_of(name := plain_name(parted[1])):
+            without_colon.append(Mark(number, name, parted[1], parted.end(), False, blank))
+        elif not found and len(line) <= _MAX_CJK and role_of(name := plain_name(line.strip())):  # on a line of its own
+            without_colon.append(Mark(number, name, line.strip(), len(line), False, blank))
         heading = None if found else _HEADING.match(line)
         if heading and role_of(name := plain_name(heading["bare"])):
             out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
@@ -80,9 +86,9 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
             if len(name.split()) <= _MAX_WORDS and (name.isascii() or len(name) <= _MAX_CJK):
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
         blank = 0
-    roles = Counter(role_of(mark.name) for mark in tabbed)
-    if min(roles["user"], roles["assistant"]) >= _FEWEST_TABBED and len(tabbed) > len(out):
-        return tabbed
+    roles = Counter(role_of(mark.name) for mark in without_colon)
+    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > len(out):
+        return without_colon
     return out
 
 

@@ -14,7 +14,7 @@ _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+|\d{1,4}[.、)]\s*)?(\*\*|__)(?P<head>.+
 _BULLET = re.compile(r"\s{0,3}[-*+]\s+(?P<head>.+)$")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}$")
 _TABLE_RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
-_CONTENTS = re.compile(r"\s*(?:[-*+]|\d+[.)])\s*\[[^\]]*\]\(#[^)]*\)\s*$")
+_CONTENTS = re.compile(r"\s*(?:(?:[-*+]|\d+[.)])\s*)?\[[^\]]*\]\(#[^)]*\)\s*$")
 _TAG_LINE = re.compile(
     r"\s*(?:</?(?:details|summary|p|div|br|hr|center|a|section|ul|ol|dl)\b[^>]*>\s*)+$", re.IGNORECASE
 )
@@ -67,6 +67,8 @@ def markdown_blocks(lines: Sequence[str]) -> list[Block]:
             out.append(Block(number, _plain(found["head"]).rstrip(":："), TERM, raw=line))
             if found["rest"]:
                 out.append(Block(number, found["rest"]))
+        elif line.startswith(">") and ends_asking(line) and not (below + (lines[i - 1] if i else "")).startswith(">"):
+            out.append(Block(number, _plain(line[1:]), TERM, raw=line))
         elif (found := _BULLET.match(line)) and ends_asking(line) and _is_indented(lines, i):
             out.append(Block(number, _plain(found["head"]), TERM, raw=line))
         elif re.match(r":\s+", below) and line.strip() and not re.match(r":\s+", line):
@@ -112,6 +114,7 @@ class _Blocks(HTMLParser):
         self._words: list[tuple[str, bool]] = []  # pieces of the line, and whether they are bold
         self._line = 1
         self._cells: list[str] | None = None
+        self._item = False  # the next line begins an item of a list
         self._skipped = ""
         self._title = False
 
@@ -131,6 +134,7 @@ class _Blocks(HTMLParser):
             return
         if tag in _BREAKS and (self._cells is None or tag in ("tr", "table")):
             self._flush()
+        self._item = tag == "li" or (self._item and tag not in _BREAKS)
         if tag == "tr":
             self._cells = []
             self._line = self.getpos()[0]
@@ -198,8 +202,8 @@ class _Blocks(HTMLParser):
         elif "dt" in tags or "summary" in tags or question or ((bold or "button" in tags) and ends_asking(text)):
             self.blocks.append(Block(self._line, text, TERM))
         else:
-            item = "- " if tags and tags[-1] == "li" else ""
-            self.blocks.append(Block(self._line, item + text))
+            self.blocks.append(Block(self._line, ("- " if self._item else "") + text))
+        self._item = False
 
     def close(self) -> None:
         super().close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from lora_scripts.errors import DataError
 
@@ -62,6 +63,13 @@ _FIELD_NAME = re.compile(
     r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
     r"|instruction|input|completion|^[qa]$"
 )
+_STATUS_WORDS = """
+备注 满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
+处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
+satisfaction rating score status resolved handled_by agent_id ticket_status
+"""
+# Labels of what became of a record.
+STATUS_FIELDS = frozenset(_STATUS_WORDS.split())
 # Traditional characters in the words of this file and of columns.py.
 _SIMPLE = str.maketrans(
     "戶師問題諮詢覆專醫顧學機統員護藥營養當業長親買賣眾訪網見導練級內標準參釋處議時間類別編號來",
@@ -70,6 +78,7 @@ _SIMPLE = str.maketrans(
 _ROLES = ("user", "assistant", "system")
 # 第3题, 第三问: an ordinal and what is counted; 第3条 is none.
 _ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
+_PRIVATE = re.compile(r"[(（][^()（）]*\d{4,}[^()（）]*[)）]|\+?\d[\d \-]{5,}\d|\d{4,}|\S+@\S+")
 _BETWEEN_NAMES = re.compile(r"[，、,]")
 _SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
 
@@ -119,6 +128,11 @@ def split_names(names: str | Sequence[str]) -> list[str]:
     """Names from a list, or from one string in which ``，`` ``、`` or ``,`` stands between them."""
     several = [names] if isinstance(names, str) else names
     return [one.strip() for name in several for one in _BETWEEN_NAMES.split(str(name)) if one.strip()]
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """The first of ``names`` for a message, without the phone numbers and mails that nicknames hold."""
+    return ", ".join(dict.fromkeys(_PRIVATE.sub("…", name)[:24] for name in islice(names, most)))
 
 
 def given_roles(roles: Mapping[str, str | Sequence[str]] | None) -> dict[str, str]:

@@ -35,8 +35,15 @@ _GROUP_NOTICE = re.compile(
 )
 
 
+# How WeChat writes an answer to a message: the message, a line of dashes, the answer.
+_QUOTED = re.compile(r"「[^「」]{1,2000}」\s*\n\s*(?:[-—]\s?){5,}\s*\n")
+
+
 def without_media(text: str) -> tuple[str, int]:
     """``text`` without the places of pictures, voice messages and the like, and how many these were."""
+    if "「" in text and (quoted := _QUOTED.match(text)):
+        rest, more = without_media(text[quoted.end() :])
+        return rest, more + 1
     if not ("[" in text or "【" in text or "［" in text or "<" in text or "\u200e" in text or "delete" in text.lower()):
         return text, 0
     out, count = _MEDIA.subn("", text)

@@ -20,7 +20,8 @@ Line = tuple[int, str]
 Pair = tuple[Line, list[Line]]
 
 _FEWEST = 3
-_BETWEEN = re.compile(r"\t+|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
+_COUNT_LINE = re.compile(r"\W*(\d{1,6})\W*")
+_BETWEEN = re.compile(r"\t+|(?<=[?？])[ 　]+(?=\w)|\s*——\s*|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
 
 
 def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
@@ -29,7 +30,9 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     ``first`` is the number of its first line in its file.
     """
     text, touched = scrub(text)
-    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1)]
+    written = text.split("\n")
+    counts = _counts_alone(written)
+    lines = [(n, "" if n in counts else line) for n, line in enumerate(written, 1)]
     filled = [line for line in lines if line[1].strip()]
     readings = (
         ("fields", "fields_assumed", _on_one_line(filled)),
@@ -47,13 +50,25 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
         remarks.append(("info", "preamble", 1, {"lines": drafts[0].line - 1}))
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
-    account = LineRoles(text.split("\n"), first)
+    account = LineRoles(written, first)
+    for number in counts:
+        account.assign(number - 1, number, "metadata")
     account.assign_preamble(drafts[0].line - 1)
     for (question, _), answer in pairs:
         account.assign(question - 1, question, "question")
         for number, _ in answer:
             account.assign(number - 1, number, "answer" if number != question else "question")
     return account.account(Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks))
+
+
+def _counts_alone(lines: Sequence[str]) -> set[int]:
+    """Lines (1-based) that hold nothing but 1, 2, 3 … in order: they part records."""
+    counts: list[int] = []
+    for number, line in enumerate(lines, 1):
+        found = _COUNT_LINE.fullmatch(line) if len(line) < 12 else None
+        if found and int(found[1]) == len(counts) + 1:
+            counts.append(number)
+    return set(counts) if len(counts) >= _FEWEST else set()
 
 
 def _draft(pair: Pair) -> Draft:

@@ -9,14 +9,8 @@ from itertools import pairwise, zip_longest
 
 from lora_scripts.data.reading.columns import is_metadata_name, plain_header
 from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, role_of
+from lora_scripts.data.reading.names import FIELDS, STATUS_FIELDS, role_of
 
-_STATUS_WORDS = """
-满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
-处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
-satisfaction rating score status resolved handled_by agent_id ticket_status
-"""
-_STATUS = frozenset(_STATUS_WORDS.split())
 _USUAL = 0.6  # share of records that hold a field
 _LONGEST = 12  # non-blank lines of a header
 _URL = re.compile(r"https?://\S+")
@@ -69,7 +63,7 @@ def trailing_labels(
             records.append([])
         elif role == "user":
             inside = False
-        elif inside and role is None and f"{mark.shown}:" not in header:
+        elif inside and role is None and re.sub(r"\d+", "#", mark.shown) + ":" not in header:
             records[-1].append(mark)
             text = "\n".join([lines[mark.line][mark.start :], *lines[mark.line + 1 : after.line if after else None]])
             values.setdefault(mark.name, []).append(text.strip())
@@ -82,7 +76,7 @@ def trailing_labels(
     fields, others = [], []
     for name in usual:
         differs = len(set(values[name])) > max(1, 0.5 * len(values[name]))
-        if name in _STATUS or (differs and is_metadata_name(plain_header(name))):
+        if (name in STATUS_FIELDS and name != "备注") or (differs and is_metadata_name(plain_header(name))):
             fields.append(name)
         elif differs and name not in FIELDS and not role_of(name) and len(name) <= (16 if name.isascii() else 4):
             others.append(name)
@@ -96,7 +90,11 @@ def _shapes(lines: Sequence[str], start: int, end: int) -> dict[int, str]:
         line = lines[number].strip()
         if line and line.strip("-=*#_~"):
             key = _KEY.match(line)
-            out[number] = f"{key[1]}:" if key and not _URL.match(line) else re.sub(r"\d+", "#", _URL.sub("<url>", line))
+            out[number] = (
+                re.sub(r"\d+", "#", key[1]) + ":"
+                if key and not _URL.match(line)
+                else re.sub(r"\d+", "#", _URL.sub("<url>", line))
+            )
         if len(out) == _LONGEST:
             break
     return dict(reversed(out.items()))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
+from lora_scripts.data.reading.names import FIELDS, STATUS_FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
 from lora_scripts.data.reading.turn_evidence import ends_asking
 
 _SURNAMES = (
@@ -53,6 +53,11 @@ def is_third(name: str, given: bool = False) -> bool:
     return known == "assistant" or (given and known == "user") or name in THIRD_NAMES or bool(_PERSON.fullmatch(name))
 
 
+def is_told_in_text(name: str) -> bool:
+    """Whether it is told that a label was kept as text: it may have been a speaker, or a remark about the record."""
+    return bool(role_of(name)) or is_third(name) or name in STATUS_FIELDS
+
+
 def _lone_speaker(marks: Sequence[Mark], lines: Sequence[str]) -> dict[str, str]:
     """One unknown name in front of nearly every line: its answers may stand in the same lines."""
     counts = Counter(m.name for m in marks if m.name not in FIELDS).most_common(1)
@@ -85,11 +90,15 @@ def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, st
     sides = {role for role in names.values() if role in ("user", "assistant")}
     if len(sides) != 1:
         return {}
+    missing = "user" if sides == {"assistant"} else "assistant"
+    titled = [m.name for m in marks if m.name not in names and person_role(m.name) == missing]
+    if len(titled) >= max(3, 0.5 * len(_in(marks, names))):  # 网友“小花”, 网友“小草”, …: each may come once
+        return dict.fromkeys(titled, missing)
     unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS).most_common(5)
     for name, count in unknown:
         spoken = [here for here, _ in groupby(m.name == name for m in marks if m.name == name or m.name in names)]
         if count >= 2 and min(sum(spoken), len(spoken) - sum(spoken)) >= max(2, 0.4 * len(_in(marks, names))):
-            return {name: "user" if sides == {"assistant"} else "assistant"}
+            return {name: missing}
     return {}
 
 

@@ -17,10 +17,10 @@ from lora_scripts.data.reading.dialogues import Remarks, Turn, drafts_of
 from lora_scripts.data.reading.inline import split_inline
 from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questions, weak_marks, without_options
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import given_roles, role_of
+from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
-from lora_scripts.data.reading.speakers import is_third, speaker_candidates
+from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
@@ -57,8 +57,7 @@ def read_transcript(
         AmbiguousDataError: Several readings are equally good.
     """
     text, touched = scrub(text)
-    written = text.split("\n")
-    lines, pages = without_pages(written)
+    lines, pages = without_pages(text)
     remarks: Remarks = []
     given = given_roles(roles)
     seen = without_options(find_marks(lines), given)
@@ -67,7 +66,7 @@ def read_transcript(
         if layout is None:
             return None
         remarks += layout.remarks
-    parsed = _read(lines, seen, layout, given, LineRoles(written, first), pages)
+    parsed = _read(lines, seen, layout, given, LineRoles(text.split("\n") if pages else lines, first), pages)
     if parsed is None:
         return None
     if pages:
@@ -95,7 +94,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
         met = {m.name for m in marks} | {m.name for m in weak_marks(lines, marks, names, set(given))}
         absent = [name for name in given if name not in met]
         if absent:
-            remarks.append(("warning", "names_not_there", 0, {"names": ", ".join(absent)}))
+            remarks.append(("warning", "names_not_there", 0, {"names": listed(absent, 12)}))
         header = header_shapes(lines, marks, names)
         fields, others = trailing_labels(lines, marks, names, header)
         return Layout(
@@ -119,18 +118,18 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
         raise ask("data.ambiguous_roles", candidates)
     if others:
         learned = names | dict.fromkeys(others, "assistant")
-        raise ask("reading.part_of_the_answer", [names, learned], names=_listed(shown.get(n, n) for n in others))
+        raise ask("reading.part_of_the_answer", [names, learned], names=listed(shown.get(n, n) for n in others))
     both = {t.role for t in turns if t.shown} >= {"user", "assistant"}
     score = role_score(turns) if both else CLEAR
     if score <= -CLEAR and abs(known_names(turns)) < 1:
         names = swapped(names)
-        who = {role: _listed(shown.get(n, n) for n, r in names.items() if r == role) for role in ("user", "assistant")}
+        who = {role: listed(shown.get(n, n) for n, r in names.items() if r == role) for role in ("user", "assistant")}
         remarks.append(("warning", "roles_by_evidence", turns[0].line, dict(who)))
     elif score < CLEAR:
-        listed = _listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
-        raise ask("reading.which_speaker_asks", [names, swapped(names)], names=listed)
+        both_sides = listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
+        raise ask("reading.which_speaker_asks", [names, swapped(names)], names=both_sides)
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
-    if degenerate(answers):
+    if degenerate(answers, [t.words for t in turns if t.role == "user"]):
         raise ask("reading.degenerate_answers", [names])
     return Layout(names, header, tuple(remarks))
 
@@ -142,10 +141,6 @@ def _drafts(text: str, where: str, roles: Roles) -> Sequence[Draft]:
 
 def _as_roles(names: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, list[str]]:
     return {role: [shown[n] for n, r in names.items() if r == role and n in shown] for role in ("user", "assistant")}
-
-
-def _listed(names: object) -> str:
-    return ", ".join(list(names)[:6])  # type: ignore[call-overload]
 
 
 def cut_in_front_of_last_record(lines: Sequence[str], layout: Layout) -> int | None:
@@ -181,20 +176,19 @@ def _read(
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
-    if not turns or (
-        not any(t.role == "assistant" for t in turns)
-        and all(t.name not in given and not role_of(t.name) for t in turns)
-    ):
+    said = [t for t in turns if t.role in ("user", "assistant", "system")]
+    answered = any(t.role == "assistant" for t in said)
+    if not answered and all(t.name not in given and not role_of(t.name) for t in said):
         return None
     headers = account_for_turns(lines, turns, layout.header, account)
     for number in pages:
         account.assign(number - 1, number, "left_out")
-    spoken, notices = without_notices([t for t in turns if t.role in ("user", "assistant", "system")])
+    spoken, notices = without_notices(said)
     drafts, mode, remarks = drafts_of(spoken, inline)
     first = turns[0].line
     top = header_start(lines, 0, first - 1, layout.header)
     if headers:
-        names_of_headers = _listed([*layout.header, *title_names(lines, headers)])
+        names_of_headers = listed([*layout.header, *title_names(lines, headers)])
         remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": names_of_headers}))
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
@@ -205,10 +199,10 @@ def _read(
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in spoken:
         shown[turn.role][turn.shown or say("data.detail.unlabelled")] += 1
-    users, assistants = (", ".join(n for n, _ in shown[r].most_common(6)) for r in ("user", "assistant"))
+    users, assistants = (listed(n for n, _ in shown[r].most_common(6)) for r in ("user", "assistant"))
     learned = sorted({t.shown for t in spoken if t.shown and t.name not in given and role_of(t.name) is None})
     if learned:
-        remarks.append(("warning", "learned_roles", first, {"names": ", ".join(learned[:8])}))
+        remarks.append(("warning", "learned_roles", first, {"names": listed(learned, 8)}))
     detail = say("data.detail.transcript", user=users, assistant=assistants, mode=say(f"data.detail.{mode}"))
     return account.account(Parsed("transcript", detail, drafts, remarks))
 
@@ -218,16 +212,16 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     remarks: Remarks = []
     third = [t for t in turns if t.role == "other"]
     if third:
-        who = _listed(dict.fromkeys(t.shown for t in third))
+        who = listed(dict.fromkeys(t.shown for t in third))
         remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
     fields = [t for t in turns if t.role == "metadata"]
     if fields:
-        who = _listed(dict.fromkeys(t.shown for t in fields))
+        who = listed(dict.fromkeys(t.shown for t in fields))
         remarks.append(("warning", "record_fields", fields[0].line, {"count": len(fields), "names": who}))
     opened = {t.line - 1 for t in turns}
-    inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and (role_of(m.name) or is_third(m.name))]
+    inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and is_told_in_text(m.name)]
     if inside:
-        values: dict[str, object] = {"count": len(inside), "names": _listed(dict.fromkeys(m.shown for m in inside))}
+        values: dict[str, object] = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
         remarks.append(("info", "labels_in_text", inside[0].line + 1, values))
     for role, kind in (("user", "unlabelled_questions"), ("assistant", "unlabelled_answers")):
         unlabelled = [t for t in turns if t.role == role and not t.shown]

@@ -24,6 +24,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"[（(]?[A-Ha-h](?:[,，、 ]?[A-Ha-h]){0,7}[)）]?[.。]?|[√×✓✗]|对|错|正确|错误")
+_OPTION_LINE = re.compile(r"^\s*[（(]?[A-Da-d][.．、:：)）]", re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?[\d,]+(?:\.\d+)?%?")
 _FEWEST_ANSWERS = 8  # below it, nothing is called degenerate
 
@@ -85,8 +86,13 @@ def _mean(flags: Sequence[bool]) -> float:
     return sum(flags) / len(flags) if flags else 0.0
 
 
-def degenerate(answers: Sequence[str]) -> bool:
-    """Whether answers hold next to nothing to learn: few different short ones, options, or numbers."""
+def degenerate(answers: Sequence[str], questions: Sequence[str] = ()) -> bool:
+    """Whether answers hold next to nothing to learn: few different short ones, options, or numbers.
+
+    Letters are answers where the questions list options.
+    """
+    if questions and sum(bool(_OPTION_LINE.search(q)) for q in questions) >= 0.8 * len(questions):
+        return False
     texts = [answer.strip() for answer in answers if answer.strip()]
     if len(texts) < _FEWEST_ANSWERS:
         return False

@@ -12,6 +12,8 @@ from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.record_headers import header_start
 from lora_scripts.data.reading.timestamps import DATE_LINE
 
+_ANY_PAGE = re.compile(r"第\s*\d+\s*页|\bpage\s+\d|[-—–]\s*\d{1,4}\s*[-—–]\s*$", re.IGNORECASE | re.MULTILINE)
+_ORNAMENTED = re.compile(r"[—–=~（(【\[]")
 PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
 _PAGE = re.compile(
     r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
@@ -75,6 +77,22 @@ def _is_topic(line: str) -> bool:
     return bool(_TITLE.fullmatch(line)) and not _is_divider(line) and not ornamented_number
 
 
+def _signatures(lines: Sequence[str], ends: Sequence[int], roles: Sequence[str]) -> set[int]:
+    """Last lines (0-based) of records that differ only in figures: ``——客服部 3月8日``, ``（第3条已修订）``."""
+    last: dict[int, str] = {}
+    for end, role, follows in zip(ends, roles, [*roles[1:], "user"], strict=True):
+        if role == "assistant" and follows != "assistant":
+            while end > 0 and not lines[end - 1].strip():
+                end -= 1
+            if end and len(line := lines[end - 1].strip()) < 60 and _ORNAMENTED.match(line):
+                last[end - 1] = line
+    shapes = Counter(re.sub(r"\d+", "#", line) for line in last.values())
+    records = sum(role == "assistant" for role in roles)
+    kept = {shape for shape, n in shapes.items() if n >= max(3, 0.6 * records)}
+    different = {shape for shape in kept if len({v for v in last.values() if re.sub(r"\d+", "#", v) == shape}) > 1}
+    return {number for number, line in last.items() if re.sub(r"\d+", "#", line) in different}
+
+
 def _is_divider(line: str) -> bool:
     return len(line) < 80 and bool(_DIVIDER.fullmatch(line) or DATE_LINE.fullmatch(line))
 
@@ -90,6 +108,7 @@ def turns_of(
             roles[i] = "other"
     last = marks[-1].line + 1 if marks else 0
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
+    signatures = _signatures(lines, ends, roles)
     divided = False
     for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
         final = position + 1 == len(marks)
@@ -98,13 +117,16 @@ def turns_of(
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
         behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
         while len(body) > 1:
-            if not body[-1].strip() or body[-1] == PAGE_LINE or (opens and _is_title(body)):
+            outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
+            if outside or not body[-1].strip() or (opens and _is_title(body)):
                 body.pop()
             elif (opens or final) and _is_divider(body[-1]):
                 behind = True
                 body.pop()
             else:
                 break
+        if body[0].rstrip().endswith("**") and "**" in lines[mark.line][: mark.start] and body[0].count("**") % 2:
+            body[0] = body[0].rstrip()[:-2]
         stop = mark.line + len(body)
         words = "\n".join(line for line in body if line != PAGE_LINE)
         turns.append(
@@ -114,8 +136,11 @@ def turns_of(
     return turns
 
 
-def without_pages(lines: Sequence[str]) -> tuple[Sequence[str], list[int]]:
-    """``lines`` with ``PAGE_LINE`` for each head or foot of a page, and the numbers (from 1) of these."""
+def without_pages(text: str) -> tuple[Sequence[str], list[int]]:
+    """The lines of a text, with ``PAGE_LINE`` for each head or foot of a page, and the numbers (from 1) of these."""
+    lines = text.split("\n")
+    if not _ANY_PAGE.search(text):
+        return lines, []
     shapes = Counter(
         re.sub(r"\d+", "#", line.strip()) for line in lines if len(line) < 60 and _NUMBERED_PAGE.match(line)
     )
