@@ -129,6 +129,9 @@ def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
     if all(is_field_name(name) and role_of(name) in ("user", "assistant") for name in labels):
         return True
+    sides = Counter(role_of(name) for name in labels)
+    if min(sides["user"], sides["assistant"]) > 1 and not sides[None]:
+        return True  # many names for two speakers
     by_label = {label: plain for plain, label in labels.items()}
     order = list(labels.values())
     question, answer = order.index(chosen.question), order.index(chosen.answer)
