@@ -288,9 +288,12 @@ def _clean_records(
         for message in record.messages:
             content, hits = rewrite(message.content, mode=mode, types=types, key=key)
             kinds += [hit.type for hit in hits]
-            reasoning, hidden = rewrite(message.reasoning, mode=mode, types=types, key=key)
-            kinds += [hit.type for hit in hidden]
-            messages.append(replace(message, content=content, reasoning=reasoning) if hits or hidden else message)
+            reasoning = message.reasoning
+            if reasoning:
+                reasoning, hidden = rewrite(reasoning, mode=mode, types=types, key=key)
+                hits = [*hits, *hidden]
+                kinds += [hit.type for hit in hidden]
+            messages.append(replace(message, content=content, reasoning=reasoning) if hits else message)
         rejected = record.rejected
         if rejected is not None:
             rejected, hits = rewrite(rejected, mode=mode, types=types, key=key)

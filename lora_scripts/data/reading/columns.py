@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lora_scripts.data.reading.names import ASSISTANT_NAMES, SYSTEM_NAMES, USER_NAMES, simple
 from lora_scripts.errors import DataError
@@ -181,6 +182,7 @@ class RowLayout:
         return " + ".join((self.question, *self.options, *self.inputs))
 
 
+@lru_cache(maxsize=4096)
 def plain_header(raw: object) -> str:
     """A header as it is compared: NFKC, lower case, without blanks, quotes and brackets around it."""
     name = re.sub("[\u200b-\u200f\u2060\ufeff\x00]", "", simple(str(raw)))

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -150,7 +151,8 @@ def _expanded(value: Any, inherited: Mapping[str, Any]) -> Iterator[Any]:
 
 def _children(value: Mapping[str, Any]) -> dict[str, Any]:
     """The values of an object that hold records, where the object is none itself."""
-    if messages_key(value) or find_pair(value) or _names_a_pair(value):
+    keys = tuple(value)
+    if _names_a_pair(keys) or find_pair(keys) or messages_key(value):
         return {}
     if _is_by_id(value) or _are_pairs_by_id(value):
         return dict(value)
@@ -158,7 +160,7 @@ def _children(value: Mapping[str, Any]) -> dict[str, Any]:
     certain = {key: v for key, v in lists.items() if _holds_record(v[0])}
     if certain:
         return certain
-    objects = {key: v for key, v in value.items() if isinstance(v, dict) and (_children(v) or _names_a_pair(v))}
+    objects = {key: v for key, v in value.items() if isinstance(v, dict) and (_children(v) or _names_a_pair(tuple(v)))}
     texts = sum(isinstance(v, str) and len(v) >= _A_TEXT for v in value.values())
     return objects or (lists if texts < 2 else {})
 
@@ -167,12 +169,13 @@ def _holds_record(value: Any) -> bool:
     """A value that is a record, or holds some."""
     if isinstance(value, list):
         return is_message_list(value) or is_text_pair(value) or bool(value and _holds_record(value[0]))
-    return isinstance(value, dict) and bool(messages_key(value) or _names_a_pair(value) or _children(value))
+    return isinstance(value, dict) and bool(messages_key(value) or _names_a_pair(tuple(value)) or _children(value))
 
 
-def _names_a_pair(value: Mapping[str, Any]) -> bool:
-    """The keys name a question and an answer."""
-    plain = [plain_header(key) for key in value]
+@lru_cache(maxsize=4096)
+def _names_a_pair(keys: tuple[str, ...]) -> bool:
+    """Keys that name a question and an answer."""
+    plain = [plain_header(key) for key in keys]
     asked = {name for name in plain if question_score(name) >= _CERTAIN}
     answers = {name for name in plain if answer_score(name) >= _CERTAIN}
     return bool(asked and answers and len(asked | answers) > 1)
