@@ -121,6 +121,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "note.blank_line": ("blank line", "空行"),
     "note.bad_row": ("quotes do not close or fit: {error}", "引号不配对：{error}"),
     "note.header_again": ("the header once more", "表头又出现了一次"),
+    "note.column_descriptions": ("describes the columns", "这一行是对各列的说明"),
+    "note.totals": ("a row of totals or remarks ({name})", "合计或说明行（{name}）"),
     "note.ragged": ("{there} fields where the header has {wanted}", "有 {there} 个字段，表头是 {wanted} 个"),
     "note.formula": (
         "a formula without a stored result; open the file in Excel and save it",

@@ -232,6 +232,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "add a column with the conversation's id, if they are longer conversations",
         "若是多轮对话，请加一列会话编号",
     ),
+    "finding.rival_replies": (
+        "{count} messages are left out: of several replies to one message the best ranked (else the first) is taken",
+        "有 {count} 条消息没有采用：同一条消息有多个回复时，只取排名最好（或最先）的一个",
+    ),
     "finding.speakers_left_out": (
         "{count} messages by others than user and assistant are left out: {names}",
         "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",

@@ -20,7 +20,10 @@ input 输入 描述 诉求 message request description 留言 来信 反映内�
 """
 _LESSER_QUESTIONS = frozenset(_LESSER_QUESTIONS_WORDS.split())
 _BODIES = frozenset(["content", "body", "text", "内容", "正文", "详情", "主要内容"])
-_TITLES = frozenset(["title", "标题", "问题标题", "咨询标题", "主题", "subject", "topic"])
+_TITLES_WORDS = """
+title 标题 问题标题 咨询标题 主题 subject topic 问题概述 概述 摘要 概要 summary
+"""
+_TITLES = frozenset(_TITLES_WORDS.split())
 _ANSWERS_WORDS = """
 output response answer answers responses completion reply 答案 回答 答复 回复 答 律师答复 律师回复 律师回答 回答内容
 答复内容 回复内容 解答 专家解答 专家回复 医生回答 医生回复 医生建议 官方回复 客服回复 标准答案 参考答案 正确答案
@@ -35,7 +38,8 @@ system system_prompt system_message sys_prompt 系统 系统提示 系统提示�
 _SYSTEMS = frozenset(_SYSTEMS_WORDS.split())
 _INPUTS_WORDS = """
 input 输入 context contexts background passage passages paragraph document reference_text article_text material evidence
-knowledge 背景 背景资料 背景材料 材料 案情 案情简介 上下文 参考材料 资料 文段 原文 补充信息 补充说明 知识
+knowledge 背景 背景资料 背景材料 材料 案情 案情简介 上下文 参考材料 资料 文段 原文 知识
+补充信息 补充说明 补充问题 问题补充 补充提问 补充描述
 """
 _INPUTS = frozenset(_INPUTS_WORDS.split())
 _HISTORY_WORDS = """
@@ -48,12 +52,17 @@ reasoning_content reasoning thinking think thought thoughts cot chain_of_thought
 思考 思考过程 推理 推理过程 思维链
 """
 REASONING = frozenset(_REASONING_WORDS.split())
+_FOLLOWUPS = ("追问", "用户追问", "follow_up", "followup", "follow_up_question")
+_FOLLOWUP_ANSWERS_WORDS = "追答 追问回答 追问答复 追问回复 追加回答 follow_up_answer followup_answer"
+_FOLLOWUP_ANSWERS = _FOLLOWUP_ANSWERS_WORDS.split()
 _SPEAKERS_WORDS = """
 role from speaker sender author 角色 发送方 发送者 发送人 发言人 发言者 说话人 说话者 身份
 """
 _SPEAKERS = frozenset(_SPEAKERS_WORDS.split())
-_REVISED = re.compile(r"修订|修改后|改后|终稿|定稿|最终|审定|(?:^|_)(?:final|revised|corrected|edited)(?:_|$)")
-_DRAFT = re.compile(r"原|初稿|草稿|修改前|机器|模型|(?:^|_)(?:draft|original|raw|model|initial)(?:_|$)")
+_REVISED = re.compile(
+    r"修订|修改后|改后|终稿|定稿|最终|审定|人工|修正|校正|改写|润色|(?:^|_)(?:final|revised|corrected|edited)(?:_|$)"
+)
+_DRAFT = re.compile(r"原|初稿|草稿|修改前|机器|模型|^ai|(?:^|_)(?:draft|original|raw|model|initial)(?:_|$)")
 # The better answer and the worse one, one pair a line; all but the first only where no other answer is there.
 _PAIRS_WORDS = """
 chosen rejected
@@ -92,13 +101,13 @@ winner loser
 """
 PAIRS = [tuple(line.split()) for line in _PAIRS_WORDS.strip().split("\n")]
 _ASKING = re.compile(r"问|咨询|诉求|ask|question|query|prompt|inquiry|enquiry|instruct")
-_ASKING_TOO = re.compile(r"留言|来信|来电|反映|描述|症状|topic|user|client|customer")
+_ASKING_TOO = re.compile(r"留言|来信|来电|反映|描述|症状|情况|详情|事项|topic|user|client|customer")
 _ANSWERING = re.compile(r"答|复|回应|回信|回帖|解析|answer|reply|response|respond|output|completion|solution")
 _ANSWERING_TOO = re.compile(r"意见|建议|结果|处理|办理|方案|advice|assistant|agent|bot")
 # Columns about a question or an answer: when, who, how many.
 _ABOUT = re.compile(
-    r"时间|日期|编号|序号|单号|人$|者$|人员|姓名|类型|类别|分类|标签|状态|评分|得分|满意度|数$|数量|次数|来源|链接|地区|部门|科室|是否"
-    r"|长度|标题|题目|主题|单位|电话|方式|渠道|章节|难度|知识点|题型|优先级|进度|版本"
+    r"时间|日期|编号|序号|单号|人$|者$|人员$|姓名|类型|类别|分类|标签|状态|评分|得分|满意度|数$|数量|次数|来源|链接|地区|部门|科室|是否"
+    r"|长度|标题|题目|主题|概述|摘要|概要|单位|电话|方式|渠道|章节|难度|知识点|题型|优先级|进度|版本"
     r"|(?:^|[_\s])(?:id|ids|no|time|date|type|category|tag|tags|status|score|rating|count|source|url|by|name|length|len"
     r"|title|lang|language|level|difficulty|version|model|index|idx|split|topic|metadata|meta|domain)$"
     r"|^(?:id|num|n)_|time$|date$"
@@ -130,6 +139,7 @@ class RowLayout:
         messages: A list of messages; question and answer are then empty (or the answers of a preference record).
         rejected: The worse of two answers.
         repeats: Further (question, answer) columns of the same row, each a record of its own.
+        followups: Columns of a further question and its answer in the same conversation.
     """
 
     question: str = ""
@@ -142,13 +152,14 @@ class RowLayout:
     messages: str = ""
     rejected: str = ""
     repeats: tuple[tuple[str, str], ...] = ()
+    followups: tuple[tuple[str, str], ...] = ()
 
     def columns(self) -> dict[str, str]:
         """Column name → unit role, see ``records.UNIT_ROLES``."""
         named = {self.question: "question", self.answer: "answer", self.messages: "question", self.rejected: "answer"}
         named |= {self.system: "system", self.history: "context", self.reasoning: "reasoning"}
         named |= dict.fromkeys((*self.inputs, *self.options), "context")
-        for question, answer in self.repeats:
+        for question, answer in (*self.repeats, *self.followups):
             named |= {question: "question", answer: "answer"}
         named.pop("", None)
         return named
@@ -162,7 +173,7 @@ class RowLayout:
             parts = [self.messages]
         else:
             parts = [f"question: {self._asked()}, answer: {self.answer}"]
-        parts += [f"question: {q}, answer: {a}" for q, a in self.repeats]
+        parts += [f"question: {q}, answer: {a}" for q, a in (*self.repeats, *self.followups)]
         parts += [f"{key}: {name}" for key in ("system", "history", "reasoning") if (name := getattr(self, key))]
         return ", ".join(parts)
 
@@ -209,8 +220,8 @@ def answer_score(name: str) -> float:
     elif _ANSWERING_TOO.search(name) and not about:
         score = 1.0
     if _REVISED.search(name):
-        return max(score, 1.0) + 0.5
-    return score - 0.5 if score and _DRAFT.search(name) else score
+        return max(score, 2.0) + 0.5
+    return score - 1.0 if score and _DRAFT.search(name) else score
 
 
 def is_metadata_name(name: str) -> bool:
@@ -245,6 +256,14 @@ def option_columns(names: Iterable[str]) -> tuple[str, ...]:
     if len(in_order) >= 2 and "a" in letters:
         return tuple(in_order)
     return tuple(name for header, name in plain.items() if header in _OPTION_LISTS)[:1]
+
+
+def followup_columns(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Columns of a further question (``追问``) and the answer to it (``追答``)."""
+    plain = {plain_header(name): name for name in names}
+    asked = next((plain[name] for name in _FOLLOWUPS if name in plain), "")
+    answered = next((plain[name] for name in _FOLLOWUP_ANSWERS if name in plain), "")
+    return ((asked, answered),) if asked and answered else ()
 
 
 def names_the_key(name: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from lora_scripts.data.reading.columns import (
     RowLayout,
     answer_score,
+    followup_columns,
     header_role,
     is_body_name,
     is_metadata_name,
@@ -52,6 +53,11 @@ _ASKS = re.compile(
 )
 # Names that hold the task in front of what it is about.
 _INSTRUCTIONS = frozenset({"instruction", "prompt", "指令"})
+
+
+def asks(text: str) -> bool:
+    """Whether a text holds a word or a sign of a question."""
+    return bool(_ASKS.search(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def _profile(column: Sequence[Any]) -> ColumnProfile:
     kind, count = kinds.most_common(1)[0]
     if count < 0.8 * len(filled):
         kind = "text" if kinds["structure"] < 0.5 * len(filled) else "structure"
-    asking = sum(bool(_ASKS.search(text)) for text in texts) / len(texts)
+    asking = sum(map(asks, texts)) / len(texts)
     mean_length = sum(map(len, texts)) / len(texts)
     return ColumnProfile(len(column), len(filled), len(set(texts)), mean_length, asking, kind)
 
@@ -156,6 +162,7 @@ def hypotheses(
     plain = {name: plain_header(name) for name in names}
     options = option_columns(names)
     special = {name for name in names if header_role(plain[name]) in ("system", "history", "reasoning")}
+    special |= {name for pair in followup_columns(names) for name in pair}
     free = [n for n in names if n not in given.values() and n not in options and n not in special]
     asked = {n: question_score(plain[n]) for n in free}
     answers = {n: answer_score(plain[n]) for n in free}
@@ -232,6 +239,7 @@ def _layout(
         next(iter(by_role["reasoning"]), ""),
         rejected=given.get("rejected", ""),
         repeats=_repeats(question, answer, names, plain) if not given else (),
+        followups=followup_columns(names),
     )
 
 
@@ -348,7 +356,8 @@ def looks_like_content(name: str, profile: ColumnProfile) -> bool:
 
 def layouts_by_content(names: Iterable[str], profiles: Mapping[str, ColumnProfile]) -> list[RowLayout]:
     """Likely layouts where the names tell nothing: who asks, and whose values are longest."""
-    known = {n: profiles[n] for n in names if n in profiles and profiles[n].filled}
+    there = {n: profiles[n] for n in names if n in profiles}
+    known = {n: p for n, p in there.items() if p.filled >= FEWEST_UNNAMED and p.is_text}
     asking = sorted(known, key=lambda n: -_question_content(known[n]) - known[n].asking)
     longest = sorted(known, key=lambda n: (not known[n].is_text, -known[n].mean_length))
     return [RowLayout(q, a) for q, a in product(asking[:2], longest[:3]) if q != a][:3]

@@ -1,4 +1,4 @@
-"""Objects of known programs in the shape of plain records: ChatGPT, Telegram, Argilla, Label Studio.
+"""Objects of known programs in the shape of plain records: ChatGPT, Telegram, Argilla, Label Studio, Gemini, LangSmith.
 
 Sources of the layouts: ChatGPT's ``conversations.json`` (a tree of messages under ``mapping``), Telegram Desktop's
 ``result.json``, Argilla's record schema (``fields``, ``responses`` with a ``status``), Label Studio's JSON export
@@ -149,9 +149,47 @@ def _from_label_studio(value: Mapping[str, Any]) -> Iterator[Record]:
     yield record
 
 
+def _is_gemini(value: Mapping[str, Any]) -> bool:
+    contents = value.get("contents")
+    return isinstance(contents, list) and bool(contents) and all(isinstance(c, dict) and "parts" in c for c in contents)
+
+
+def _from_gemini(value: Mapping[str, Any]) -> Iterator[Record]:
+    """``contents`` of ``parts`` as messages, ``systemInstruction`` as system text (Gemini API)."""
+    record = {k: v for k, v in value.items() if k not in ("contents", "systemInstruction", "system_instruction")}
+    if instruction := value.get("systemInstruction") or value.get("system_instruction"):
+        record["system"] = _joined_parts(instruction)
+    turns = [{"role": turn.get("role", "user"), "content": _joined_parts(turn)} for turn in value["contents"]]
+    yield {**record, "messages": turns}
+
+
+def _joined_parts(content: Any) -> Any:
+    parts = content.get("parts", []) if isinstance(content, dict) else content
+    listed = parts if isinstance(parts, list) else [parts]
+    texts = [part.get("text") if isinstance(part, dict) else part for part in listed]
+    plain = [text for text in texts if isinstance(text, str)]
+    return "\n".join(plain) if len(plain) == len(texts) else parts
+
+
+def _is_langsmith(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("inputs"), dict) and isinstance(value.get("outputs"), dict)
+
+
+def _from_langsmith(value: Mapping[str, Any]) -> Iterator[Record]:
+    """The values of ``inputs`` and ``outputs``; messages of both are one conversation (LangSmith datasets)."""
+    record = {k: v for k, v in value.items() if k not in ("inputs", "outputs")}
+    asked, answered = value["inputs"], value["outputs"]
+    if isinstance(asked.get("messages"), list) and isinstance(answered.get("messages"), list):
+        yield {**record, **asked, **answered, "messages": [*asked["messages"], *answered["messages"]]}
+    else:
+        yield {**record, **asked, **answered}
+
+
 _EXPORTS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], Iterator[Record]]], ...] = (
     (_is_chatgpt, _from_chatgpt),
     (_is_telegram, _from_telegram),
     (_is_argilla, _from_argilla),
     (_is_label_studio, _from_label_studio),
+    (_is_gemini, _from_gemini),
+    (_is_langsmith, _from_langsmith),
 )

@@ -19,6 +19,9 @@ from lora_scripts.messages import text as say
 
 _CONVERSATION = re.compile(r"id$|session|conversation|ticket|thread|dialog|chat|会话|对话|工单|单号|编号|案件|流水")
 _ORDER = re.compile(r"^(?:seq|order|turn|turn_id|index|idx|step|no|msg_id|message_id)$|序|轮次|第几")
+_PEOPLE = frozenset(
+    {"姓名", "昵称", "名称", "用户名", "成员", "name", "nickname", "username", "user", "user_name", "author_id"}
+)
 _TIME = re.compile(r"时间|日期|time|date|timestamp|created_at")
 _NAMED = 12  # names in a message
 _KNOWN_SHARE = 0.7  # of the values of a speaker column that are names of known roles
@@ -96,15 +99,17 @@ def _is_speaker(name: str, rows: Sequence[Values], profile: ColumnProfile, roles
 
 
 def _takes_turns(name: str, rows: Sequence[Values], profiles: Mapping[str, ColumnProfile]) -> bool:
-    """Two values, both of which stand in every conversation (方向: 来, 去)."""
-    if profiles[name].distinct != 2 or not profiles[name].categorical:
+    """Few short values, at least two of which stand in every conversation (方向: 来, 去; 姓名)."""
+    directions = profiles[name].distinct == 2 and profiles[name].categorical
+    people = plain_header(name) in _PEOPLE and profiles[name].mean_length <= 20 and profiles[name].kind != "structure"
+    if not directions and not people:
         return False
     for other in profiles:
         if other != name and _CONVERSATION.search(plain_header(other)) and profiles[other].distinct > 2:
             groups: dict[str, set[str]] = defaultdict(set)
             for row in rows:
                 groups[str(row.get(other))].add(str(row.get(name)))
-            return sum(len(values) == 2 for values in groups.values()) >= 0.9 * len(groups)
+            return sum(len(values) >= 2 for values in groups.values()) >= 0.9 * len(groups)
     return False
 
 
@@ -177,6 +182,10 @@ class MessageRows:
             parsed.units["left_out"] += 1
             yield Draft(row.line, reason=row.reason, note=note, part=self.head.part, index=row.index_on_line)
         self.first_line = held[0][0] if held else 1
+        held, rivals = _without_rival_replies(held)
+        if rivals:
+            parsed.units["left_out"] += rivals
+            parsed.remarks.append(("warning", "rival_replies", self.first_line, {"count": rivals}))
         conversations = conversations_of(held, self.columns)
         roles = speaker_roles([self._talk(one) for one in conversations], self.given)
         left_out: Counter[str] = Counter()
@@ -224,6 +233,28 @@ class MessageRows:
             listed = ", ".join(f"{shown(name)} ({count})" for name, count in left_out.most_common(_NAMED))
             values: dict[str, object] = {"names": listed, "count": left_out.total()}
             parsed.remarks.append(("warning", "speakers_left_out", self.first_line, values))
+
+
+def _without_rival_replies(rows: list[tuple[int, Values]]) -> tuple[list[tuple[int, Values]], int]:
+    """``rows`` with one reply to each message where a column names the message replied to (OASST's ``parent_id``): the
+    one of the best rank, else the first; and how many are left out, with all that follows them."""
+    if not rows or not {"parent_id", "message_id"} <= rows[0][1].keys():
+        return rows, 0
+    best: dict[Any, tuple[float, Any]] = {}
+    for order, (_, row) in enumerate(rows):
+        rank = row.get("rank")
+        key = (float(rank) if isinstance(rank, (int, float)) else 1e9) + order * 1e-6
+        if row["parent_id"] is not None and (row["parent_id"] not in best or key < best[row["parent_id"]][0]):
+            best[row["parent_id"]] = key, row["message_id"]
+    chosen = {message for _, message in best.values()}
+    left: set[Any] = set()
+    out = []
+    for line, row in rows:
+        if row["parent_id"] in left or (row["parent_id"] is not None and row["message_id"] not in chosen):
+            left.add(row["message_id"])
+        else:
+            out.append((line, row))
+    return out, len(left)
 
 
 def _parted_at_questions(turns: Sequence[tuple[int, Message]]) -> Iterator[Sequence[tuple[int, Message]]]:

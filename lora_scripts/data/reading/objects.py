@@ -199,7 +199,9 @@ def _asks_and_answers(value: Mapping[str, Any]) -> bool:
 
 
 def _is_list_of_records(value: Any) -> bool:
-    return isinstance(value, list) and not is_message_list(value) and not is_text_pair(value)
+    if not isinstance(value, list) or is_message_list(value) or is_text_pair(value):
+        return False
+    return not (len(value) > 1 and all(isinstance(one, str) for one in value))
 
 
 @dataclass(slots=True)

@@ -29,13 +29,21 @@ from lora_scripts.data.reading.evidence import (
 )
 from lora_scripts.data.reading.message_speakers import learn_speakers
 from lora_scripts.data.reading.row_head import Head, Row
-from lora_scripts.data.reading.row_values import is_message_list, is_text_pair, messages_key, parts_of, speakers_in
+from lora_scripts.data.reading.row_values import (
+    as_messages,
+    is_message_list,
+    is_text_pair,
+    messages_key,
+    parts_of,
+    speakers_in,
+)
 from lora_scripts.data.reading.value_text import ContinuedCell, UnfitError, ValueNotes, is_discarded, with_structures
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
 _NAMED_COLUMNS = 12
+_MOSTLY_ASKED = 0.8  # questions for an answer, up to which a blank question is a rule and means the one above
 _STATUS = re.compile(r"status|state|cancel|discard|状态|作废")
 
 
@@ -181,7 +189,7 @@ class RecordRows:
         held: Row | None = None
         for row in rows:
             layout = self.layouts.get(tuple(row.value)) if isinstance(row.value, dict) else None
-            continues = layout and isinstance(row.value.get(layout.question), ContinuedCell)
+            continues = layout is not None and self._continues(row.value, layout)
             if held and layout and continues and not isinstance(row.value.get(layout.answer), ContinuedCell):
                 answers = [str(held.value[layout.answer]), str(row.value[layout.answer])]
                 held = held._replace(value={**held.value, layout.answer: "\n".join(filter(None, answers))})
@@ -192,6 +200,17 @@ class RecordRows:
             held = row
         if held:
             yield held
+
+    def _continues(self, value: Mapping[str, Any], layout: RowLayout) -> bool:
+        """The question is the one above: a merged cell, or blank where many are."""
+        question = value.get(layout.question)
+        if isinstance(question, ContinuedCell):
+            return True
+        asked, answered = (self.profiles.get(name) for name in (layout.question, layout.answer))
+        often_blank = asked and answered and asked.filled <= _MOSTLY_ASKED * answered.filled
+        return (
+            bool(often_blank) and isinstance(question, str) and not question.strip() and bool(value.get(layout.answer))
+        )
 
     def _count_units(self, value: Mapping[str, Any], layout: RowLayout, units: Counter[str]) -> None:
         used = layout.columns()
@@ -248,7 +267,9 @@ def _are_records(lists: Sequence[Any]) -> bool:
     pairs = [value for value in lists if is_text_pair(value)]
     profiles = profile_columns([{"first": a, "second": b} for a, b in pairs])
     both_ask = bool(pairs) and profiles["second"].asking > 0.5 and profiles["second"].mean_length < 60
-    return len(lists) > len(pairs) or (bool(pairs) and not both_ask)
+    return any(not is_text_pair(value) and as_messages(value, "dialogue") for value in lists) or (
+        bool(pairs) and not both_ask
+    )
 
 
 def _talk_of(value: Any) -> list[tuple[str, str]]:

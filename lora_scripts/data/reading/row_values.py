@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lora_scripts.data.reading.columns import REASONING, RowLayout, answer_score, plain_header, question_score
+from lora_scripts.data.reading.evidence import asks
 from lora_scripts.data.reading.names import TOOL_NAMES, plain_name, role_of
 from lora_scripts.data.reading.value_text import (
     CONTENT_KEYS,
@@ -37,6 +38,10 @@ _WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
 # A conversation in one string, as Anthropic's hh-rlhf writes it.
 _IN_ONE_STRING = re.compile(r"\n\n(Human|Assistant): ?")
 _MEDIA = ("images", "image", "audios", "audio", "videos", "video")
+_TEXT_LISTS = _TALKS | {"data", "utterances", "dialogues", "sentences", "话语"}
+_FEWEST_TURNS = 2
+_TURN_MARK = re.compile(r"(?:^|\s)(?:\[(\w{1,12})\]|###\s*(\w{1,12})|<\|?(\w{1,12})\|?>)\s*[:：]?\s*")
+_END_MARK = re.compile(r"<(?:eo\w|/s|\|end\|)>")
 _SPOKEN_LINE = re.compile(r"\s*([^\W\d_][\w ]{0,15})\s*[:：]\s*(.*)")
 
 Turns = tuple[Message, ...]
@@ -75,8 +80,47 @@ def messages_key(value: Mapping[str, Any]) -> str:
             return str(key)
         if plain_header(key) in _TALKS_OF_PAIRS and _pair_keys(talk[0]):
             return str(key)
-    lists = [str(key) for key, talk in value.items() if is_message_list(talk)]
-    return lists[0] if len(lists) == 1 and not _named_pair(value) else ""
+    if _named_pair(value):
+        return ""
+    talks = [str(key) for key, talk in value.items() if as_messages(talk, str(key))]
+    return talks[0] if len(talks) == 1 else ""
+
+
+def as_messages(value: Any, key: str) -> list[Any]:
+    """A conversation as a list of messages: one already, texts that take turns, or a text with names in front of its
+    turns; empty for anything else."""
+    if isinstance(value, list) and is_message_list(value):
+        return value
+    if isinstance(value, str):
+        messages = _spoken_lines(value) or _marked_turns(value)
+    elif isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value):
+        messages = [message for one in value for message in _spoken_lines(one)]
+        in_turn = plain_header(key) in _TEXT_LISTS and len(value) % 2 == 0 and not _mostly_ask(value[1::2])
+        if not messages and in_turn:
+            return [{"role": ("user", "assistant")[i % 2], "content": one} for i, one in enumerate(value)]
+    else:
+        return []
+    sides = {role_of(plain_name(message["role"])) for message in messages}
+    return messages if {"user", "assistant"} <= sides else []
+
+
+def _mostly_ask(texts: Sequence[str]) -> bool:
+    return sum(map(asks, texts)) > 0.5 * len(texts)
+
+
+def _marked_turns(text: str) -> list[dict[str, str]]:
+    """Turns behind marks in one text: ``[Human]: … [MOSS]: …``, ``### Human: … ### Assistant: …``."""
+    marks = list(_TURN_MARK.finditer(text))
+    if len(marks) < _FEWEST_TURNS or text[: marks[0].start()].strip():
+        return []
+    names = [next(filter(None, mark.groups())) for mark in marks]
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    contents = [_END_MARK.sub("", text[m.end() : end]).strip() for m, end in zip(marks, ends, strict=True)]
+    known = [role_of(plain_name(name)) for name in names]
+    if known[0] != "user" or len(set(names)) > 2:
+        return []
+    roles = ("user" if name == names[0] else "assistant" for name in names)
+    return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True) if content]
 
 
 def _named_pair(value: Mapping[str, Any]) -> bool:
@@ -108,6 +152,8 @@ def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: 
         return [Parts(tuple(_message(m, speakers, notes) for m in value))]
     if is_text_pair(value):
         return [Parts((Message("user", value[0]), Message("assistant", value[1])))]
+    if isinstance(value, list) and (messages := as_messages(value, "dialogue")):
+        return [Parts(tuple(_message(m, speakers, notes) for m in messages))]
     if not isinstance(value, dict):
         raise UnfitError("unreadable", say("data.note.not_an_object"))
     if any(value.get(key) for key in _MEDIA):
@@ -141,6 +187,8 @@ def _opening(value: Mapping[str, Any], layout: RowLayout, speakers: Mapping[str,
     talk = value[layout.messages]
     if isinstance(talk, str):
         talk = parse_structure(talk)
+    if isinstance(talk, str) or (isinstance(talk, list) and talk and isinstance(talk[0], str)):
+        talk = as_messages(talk, layout.messages)
     if not isinstance(talk, list):
         raise UnfitError("unreadable", say("data.note.bad_value", name=layout.messages))
     messages = [turn for m in talk for turn in _turns_of_one(m, speakers, notes)]
@@ -205,7 +253,14 @@ def _answered(
         notes.counts["option_numbers_read"] += 1
     answers = texts_of(answered, answer, notes)
     notes.counts["several_answers"] += len(answers) > 1
-    return [Parts((*turns, Message("assistant", one, True, reasoning))) for one in answers]
+    further: list[Message] = []
+    for more, its_answer in layout.followups:
+        if text_of(value.get(more), more).strip():
+            further += [
+                Message("user", text_of(value.get(more), more)),
+                Message("assistant", text_of(value.get(its_answer), its_answer)),
+            ]
+    return [Parts((*turns, Message("assistant", one, True, reasoning), *further)) for one in answers]
 
 
 def _asked(
@@ -300,7 +355,17 @@ def _message(message: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Me
     trained, reasoning = True, ""
     if len(message) > 2:
         trained, reasoning = _beside(message, who, key, role, notes)
-    return Message(role, text_of(message[key] if key else None, key or "content"), trained, reasoning)
+    content = message[key] if key else None
+    if isinstance(content, list) and (thoughts := [part["thinking"] for part in content if _is_thought(part)]):
+        reasoning = "\n".join(filter(None, [reasoning, *thoughts]))
+        notes.reasoning["thinking"] += 1
+        content = [part for part in content if not _is_thought(part)]
+    return Message(role, text_of(content, key or "content"), trained, reasoning)
+
+
+def _is_thought(part: Any) -> bool:
+    """A content block of extended thinking (Anthropic's Messages API)."""
+    return isinstance(part, dict) and part.get("type") == "thinking" and isinstance(part.get("thinking"), str)
 
 
 def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, notes: ValueNotes) -> tuple[bool, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
@@ -34,6 +35,17 @@ _HEAD_LINES = 200
 _LONGEST_NAME = 40
 _SAMPLE_ROWS = 20
 _FEWEST = 3
+_CLEARLY_BETTER = 1.5
+_TYPES_WORDS = """
+必填 选填 可选 文字 文本 数字 日期 时间 秒 分钟 元 个 字符串 单选 多选 下拉 自动生成 系统生成 示例 例如
+varchar char text string int integer bigint float datetime date bool required optional
+"""
+_TYPES = "|".join(_TYPES_WORDS.split())
+_DESCRIBES_COLUMN = re.compile(
+    rf"(?:{_TYPES})(?:$|[\s,，;；:：(（].{{0,30}}$)|(?:不超过|最多|限)\s*\d+\s*个?字.{{0,6}}$", re.IGNORECASE
+)
+_NOTE_NAMES = "填表说明|填写说明|说明|备注|注|合计|小计|总计|平均|平均值|total|subtotal|sum|notes?"
+_NOT_A_RECORD = re.compile(rf"(?:{_NOTE_NAMES})\s*[:：]?$", re.IGNORECASE)
 
 
 def read_table(source: Source, columns: Names = None, roles: Names = None, *, sure: bool = True) -> Parsed | None:
@@ -145,13 +157,16 @@ def find_header(rows: Sequence[Cells], where: str, columns: Names, sure: bool) -
         DataError: With ``sure``: the user's column is not there.
     """
     missing: DataError | None = None
+    best: tuple[float, Cells] | None = None
     for line, cells, problem in rows:
         names = [c.strip() for c in cells]
         if problem or sum(bool(n) for n in names) < 2 or (not sure and max(map(len, names)) > 20):
             continue
         if not columns:
-            if _names_records([n for n in names if n]):
-                return line, names, ""
+            score = _header_score([n for n in names if n])
+            # a line of groups (客户, 坐席) may stand above the names
+            if score and (best is None or (score >= best[0] + _CLEARLY_BETTER and "" in best[1][1])):
+                best = score, (line, names, "")
             continue
         try:
             given_columns(unique_names(names), columns, f"{where}:{line}")
@@ -161,17 +176,18 @@ def find_header(rows: Sequence[Cells], where: str, columns: Names, sure: bool) -
         return line, names, ""
     if missing and sure:
         raise missing
-    return None
+    return best[1] if best else None
 
 
-def _names_records(names: Sequence[str]) -> bool:
-    """Headers of a question and another column for the answer, of two answers, or of speaker and content."""
+def _header_score(names: Sequence[str]) -> float:
+    """How surely headers name a question and another column for the answer, two answers, or speaker and content."""
     plain = [plain_header(name) for name in names]
     asked, answers = [n for n in plain if question_score(n)], [n for n in plain if answer_score(n)]
     if asked and answers and len({*asked, *answers}) > 1:
-        return True
+        return max(map(question_score, asked)) + max(map(answer_score, answers))
     spoken = [n for n in plain if header_role(n) == "speaker"]
-    return bool(spoken and any(is_body_name(n) for n in plain)) or bool(find_pair(names)) or "messages" in plain
+    named = (spoken and any(is_body_name(n) for n in plain)) or find_pair(names) or "messages" in plain
+    return 1.0 if named else 0.0
 
 
 def sheet_header(head: Sequence[Sequence[str]], groups: Container[int], where: str, columns: Names) -> Cells | None:
@@ -242,7 +258,7 @@ def rows_below(cells: Iterable[Cells], header: Sequence[str]) -> Iterator[Row]:
     """
     names = unique_names(header)
     blank: list[int] = []  # blank rows at the end are no rows
-    for line, row, problem in cells:
+    for number_below, (line, row, problem) in enumerate(cells):
         if not problem and not any(c.strip() for c in row):
             blank.append(line)
             continue
@@ -255,5 +271,9 @@ def rows_below(cells: Iterable[Cells], header: Sequence[str]) -> Iterator[Row]:
             yield Row(line, None, say("data.note.header_again"))
         elif len(row) < len(header) or any(c.strip() for c in row[len(header) :]):
             yield Row(line, None, say("data.note.ragged", there=len(row), wanted=len(header)))
+        elif number_below == 0 and all(_DESCRIBES_COLUMN.match(c.strip()) for c in row if c.strip()):
+            yield Row(line, None, say("data.note.column_descriptions"))
+        elif len(row) > _FEWEST - 1 and _NOT_A_RECORD.match(row[0].strip()):
+            yield Row(line, None, say("data.note.totals", name=row[0].strip()[:20]))
         else:
             yield Row(line, dict(zip(names, row, strict=False)))
