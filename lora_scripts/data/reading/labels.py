@@ -32,6 +32,7 @@ _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
 # A known name in front of a tab, blanks, "=" or a dash.
 _PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
 _FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
+_LEAST_PARTED = 0.1  # of all lines
 _ENOUGH_COLONS = 500  # labels with a colon from which nothing else is looked for
 _MAX_WORDS = 3
 _MAX_CJK = 10
@@ -87,7 +88,8 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
         blank = 0
     roles = Counter(role_of(mark.name) for mark in without_colon)
-    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > len(out):
+    enough = max(len(out), _LEAST_PARTED * sum(map(bool, lines)))
+    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > enough:
         return without_colon
     return out
 

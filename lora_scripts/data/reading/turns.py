@@ -102,11 +102,13 @@ def turns_of(
 ) -> list[Turn]:
     """The turns between the marks, without dividers and headers behind them."""
     turns: list[Turn] = []
+    if not marks:
+        return turns
     roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
     for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
         if role == "system" and roles[i + 1 : i + 2] != ["user"]:
             roles[i] = "other"
-    last = marks[-1].line + 1 if marks else 0
+    last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
     signatures = _signatures(lines, ends, roles)
     divided = False
@@ -172,7 +174,7 @@ def account_for_turns(
     footer = footer_start(lines, turns[-1].line)
     account.assign_preamble(top)
     account.assign(top, turns[0].line - 1, "metadata")
-    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip(" \t\x00")]
+    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n] != PAGE_LINE and lines[n].strip()]
     ends = [t.line - 1 for t in turns[1:]] + [footer]
     account.assign(footer, len(lines), "left_out")
     for turn, end in zip(turns, ends, strict=True):
@@ -181,5 +183,9 @@ def account_for_turns(
         account.assign(start, stop, turn.role)
         account.assign(stop, end, "metadata")
         if stop < end:
-            headers += [n + 1 for n in range(stop, end) if lines[n].strip(" \t\x00") and not _is_divider(lines[n])]
+            headers += [
+                n + 1
+                for n in range(stop, end)
+                if lines[n] != PAGE_LINE and lines[n].strip() and not _is_divider(lines[n])
+            ]
     return headers
