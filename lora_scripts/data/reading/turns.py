@@ -19,7 +19,11 @@ _PAGE = re.compile(
     r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
     re.IGNORECASE,
 )
-_NUMBERED_PAGE = re.compile(r".{0,40}(?:第\s*\d+\s*页|\bpage\s+\d+|[-—–]\s*\d{1,4}\s*[-—–]\s*$)", re.IGNORECASE)
+# A running head or foot with its page; a colon or a stop makes it a sentence.
+_NUMBERED_PAGE = re.compile(
+    r"[^：:。，,；;]{0,40}(?:第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?|\bpage\s+\d+(?:\s*(?:of|/)\s*\d+)?|[-—–]\s*\d{1,4}\s*[-—–])\W*$",
+    re.IGNORECASE,
+)
 _DIVIDER = re.compile(
     r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
     r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
