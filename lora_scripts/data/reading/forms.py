@@ -132,6 +132,9 @@ def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
         is_field_name(name) and role in ("user", "assistant") for name, role in zip(labels, roles, strict=True)
     ):
         return True
+    sides = Counter(role_of(name) for name in labels)
+    if min(sides["user"], sides["assistant"]) > 1 and not sides[None]:
+        return True  # many names for two speakers
     by_label = {label: plain for plain, label in labels.items()}
     order = list(labels.values())
     question, answer = order.index(chosen.question), order.index(chosen.answer)

@@ -26,6 +26,8 @@ from lora_scripts.errors import DataError
 Names = Mapping[str, str | Sequence[str]] | None
 
 _MARKDOWN_QUESTION = re.compile(r"^#{1,6}\s.*[?？]\s*$", re.MULTILINE)
+_LABEL_NEAR = re.compile(r".{1,8}?[:：﹕\])】〕》>」』\t ]")
+_FEW_LABELS = 0.3  # share of the lines that begin with a speaker's name, up to which these are no labels
 _FEWEST_MARKDOWN = 3  # headings that ask, for a plain text to be Markdown
 _SAMPLED_LINES = 2_000  # of a large file, from which its layout is told
 
@@ -46,13 +48,14 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     text = source.whole or sample
     if not roles and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
         return read_markdown(source, roles, columns)
+    if not roles:
+        refuse_names_without_colon(text, source.where)
     for read in (_read_chat, _read_form):
         if found := read(sample, source.where, roles, columns):
             whole = len(source.whole or "") == len(sample)
             return _accounted(found if whole else read(source.text(), source.where, roles, columns), source.where)
     parsed = read_blocks(source, roles) if large else read_transcript(text, source.where, roles)
     if parsed is None:
-        refuse_names_without_colon(text, source.where)
         parsed = read_table(source, columns, roles, sure=columns is not None)
     if parsed is None:
         parsed = read_blocks(source, roles, spoken=False) if large else read_paragraphs(text)
@@ -152,5 +155,9 @@ def refuse_names_without_colon(text: str, where: str) -> None:
     Raises:
         DataError: They do.
     """
-    if names := unmarked_speakers(text):
+    names = unmarked_speakers(text)
+    if not names:
+        return
+    begins = [line for line in text.casefold().split("\n") if line.strip().startswith(names)]
+    if sum(bool(_LABEL_NEAR.match(line.strip())) for line in begins) < _FEW_LABELS * len(begins):
         raise DataError("data.no_colon", where=where, user=names[0], assistant=names[1])
