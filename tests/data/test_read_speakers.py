@@ -224,6 +224,18 @@ def test_options_in_the_question_make_a_letter_an_answer(tmp_path: Path) -> None
     assert pairs(read(tmp_path, filled("{i}. {q}\n答案：{a}\n\n", rows))) == rows
 
 
+def test_a_sentence_with_a_page_is_no_head_of_a_page(tmp_path: Path) -> None:
+    longer = [(q, f"{a}\n依据：见手册第{i}页") for i, (q, a) in enumerate(QA)]
+    assert pairs(read(tmp_path, filled("问：{q}\n答：{a}\n\n", longer))) == longer
+
+
+def test_phone_numbers_in_names_are_not_told(tmp_path: Path) -> None:
+    reading = read(tmp_path, filled("用户(13800001111)：{q}\n客服：{a}\n\n"))
+    assert pairs(reading) == QA
+    ledger = reading.ledger
+    assert "13800001111" not in repr([*ledger.decisions, *ledger.findings])
+
+
 def test_follow_ups_that_repeat_words_go_on_with_the_conversation(tmp_path: Path) -> None:
     follow = [("补办要多久？", "当场。"), ("关门前多久清场？", "十分钟。"), ("杂志过期多久算过刊？", "三个月。")]
     blocks_of_turns = [[pair, follow[i]] if i < 3 else [pair] for i, pair in enumerate(QA)]

@@ -111,8 +111,9 @@ def _with_times_beside_names(lines: Sequence[str]) -> tuple[Sequence[str], list[
     """``lines`` with times that stand alone below a name moved beside it, and the (0-based) lines of these times."""
     times = [n for n, line in enumerate(lines) if n and len(line) < 40 and _TIME_LINE.fullmatch(line)]
     names = Counter(lines[n - 1].strip() for n in times)
-    named = [n for n in times if 0 < len(lines[n - 1].strip()) <= 20 and names[lines[n - 1].strip()] > 1]
-    if len(named) < _FEWEST or len(named) < 0.8 * len(times):
+    named = [n for n in times if 0 < len(lines[n - 1].strip()) <= 20]
+    again = sum(names[lines[n - 1].strip()] > 1 for n in named)
+    if again < max(_FEWEST, 0.7 * len(times)):
         return lines, []
     out = list(lines)
     for n in named:

@@ -104,7 +104,9 @@ def _questions_first(turns: list[Turn]) -> tuple[list[Turn], int]:
 
     The second value is the number of such records.
     """
-    starts = sorted({0} | record_openings(turns)) if turns else []
+    if not turns:
+        return turns, 0
+    starts = sorted({0} | record_openings(turns))
     if len(starts) == 1 and _ends_with_a_question(turns):
         starts = list(range(0, len(turns), 2))
     records = [turns[start:stop] for start, stop in zip(starts, [*starts[1:], len(turns)], strict=True)]

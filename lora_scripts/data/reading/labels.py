@@ -32,7 +32,9 @@ _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
 # A known name in front of a tab, blanks, "=" or a dash.
 _PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
 _FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
+_LEAST_PARTED = 0.1  # of all lines
 _ENOUGH_COLONS = 500  # labels with a colon from which nothing else is looked for
+_ARTICLE = re.compile(r"第[\d一二三四五六七八九十百零〇]+[条款章节项]")
 _MAX_WORDS = 3
 _MAX_CJK = 10
 _NUMBER = re.compile(
@@ -83,11 +85,16 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
             shown = (found["boxed"] or found["counted"] or found["bare"]).strip()
             name = plain_name(shown)
             # The limit keeps clauses ("双方协商一致的情况下：") from being taken for names.
-            if len(name.split()) <= _MAX_WORDS and (name.isascii() or len(name) <= _MAX_CJK):
+            if (
+                len(name.split()) <= _MAX_WORDS
+                and not _ARTICLE.fullmatch(name)
+                and (name.isascii() or len(name) <= _MAX_CJK)
+            ):
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
         blank = 0
     roles = Counter(role_of(mark.name) for mark in without_colon)
-    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > len(out):
+    enough = max(len(out), _LEAST_PARTED * sum(map(bool, lines)))
+    if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > enough:
         return without_colon
     return out
 

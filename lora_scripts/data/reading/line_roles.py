@@ -61,9 +61,8 @@ class LineRoles:
         parsed.units = self.units()
         if unread := self.not_understood():
             shown = ", ".join(map(str, unread[:_MOST_PLACES])) + (" …" if len(unread) > _MOST_PLACES else "")
-            parsed.remarks.append(
-                ("warning", "lines_not_understood", unread[0], {"count": len(unread), "lines": shown})
-            )
+            values: dict[str, object] = {"count": len(unread), "lines": shown}
+            parsed.remarks.append(("warning", "lines_not_understood", unread[0] - self._first + 1, values))
         return parsed
 
 

@@ -55,7 +55,8 @@ _FIELDS_WORDS = """
 科室 部门 地区 法律依据 参考 参考资料 链接 网址 邮箱 温馨提示 答复如下 http https ftp note notes ps date time
 url subject title source category tag tags id summary conclusion example repository commit license licence file
 files author version name from to cc re warning tip reason step result email phone address keywords reference
-references status type 您好 你好 hello hi dear 亲 亲爱的
+references status type 图片 语音 视频 文件 表情 链接 照片 details summary div span br li ul ol
+您好 你好 hello hi dear 亲 亲爱的
 """
 # Lines of a text that begin like "name:" and are no speakers.
 FIELDS = frozenset(_FIELDS_WORDS.split())

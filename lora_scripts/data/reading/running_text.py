@@ -15,7 +15,7 @@ from lora_scripts.data.reading.line_roles import refuse_unread
 from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.rows import read_rows
-from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections, title_remarks
+from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections, takes_headings, title_remarks
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
 from lora_scripts.data.reading.tables import HEADER_ROWS, read_table, rows_below, sheet_header
@@ -46,7 +46,7 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     large = source.whole is None
     sample = "\n".join(islice(source.lines(), _SAMPLED_LINES))
     text = source.whole or sample
-    if not roles and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
+    if (not roles or takes_headings(roles)) and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
         return read_markdown(source, roles, columns)
     if not roles:
         refuse_names_without_colon(text, source.where)

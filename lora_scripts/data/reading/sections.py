@@ -80,9 +80,7 @@ def read_sections(
         read_rows: Reader of tables.
         fewest: Questions that are enough.
     """
-    forced = bool(roles) and any(
-        name.casefold() in _HEADING_NAMES for name in split_names((roles or {}).get("user", ()))
-    )
+    forced = takes_headings(roles)
     level = _question_level(blocks, fewest, forced)
     account = LineRoles([block.written for block in blocks])
     for i, block in enumerate(blocks):
@@ -104,8 +102,9 @@ def read_sections(
                 if blocks[i].level != LEFT_OUT:
                     account.assign(i, i + 1, "answer")
             read.update(range(section.head, section.stop))
-        remarks.append(("info", "headings_read", drafts[0].line, {"count": len(drafts)}))
-    details = [say("data.detail.headings")] if level else []
+        if drafts:
+            remarks.append(("info", "headings_read", drafts[0].line, {"count": len(drafts)}))
+    details = [say("data.detail.headings")] if drafts else []
     tables, table_details = _read_tables(blocks, where, read, columns, read_rows, account, remarks)
     drafts = sorted([*drafts, *tables], key=lambda draft: draft.line)
     if not drafts:
@@ -123,8 +122,15 @@ def read_sections(
     if out:
         remarks.append(("info", "markup_left_out", 1, {"count": out}))
     return account.account(
-        Parsed("sections" if level else "tables", "; ".join(details + table_details), drafts, remarks)
+        Parsed(
+            "sections" if len(drafts) > len(tables) else "tables", "; ".join(details + table_details), drafts, remarks
+        )
     )
+
+
+def takes_headings(roles: Names) -> bool:
+    """Whether the user's roles say that headings are the questions."""
+    return any(name.casefold() in _HEADING_NAMES for name in split_names((roles or {}).get("user", ())))
 
 
 def ask_about_headings(blocks: Sequence[Block], where: str, read_rows: TableReader) -> None:

@@ -20,6 +20,7 @@ _PERSON = re.compile(
     rf"|[{_SURNAMES}][\u4e00-\u9fff]?(?:总|工|经理|主管|主任|队长?|局长?|处长?|科长|院长|师傅|姐|哥|女士|先生|律师|医生|老师|助理|书记)"
 )
 
+_LONGEST_PERSON = 7  # characters of a Chinese nickname with a title
 _LEAST_SHARE = 0.02  # of the lines that an unknown pair has to open
 
 
@@ -76,7 +77,7 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
     if not {"user", "assistant"} & set(names.values()):
         counts = Counter(m.name for m in marks)
         usual = [n for n, c in counts.items() if c >= max(2, 0.2 * max(counts.values())) and n not in FIELDS]
-        names |= {n: role for n in usual if (role := person_role(n))}
+        names |= {n: role for n in usual if (role := _role_by_title(n))}
     if not {"user", "assistant"} & set(names.values()):
         return _learned_pairs(marks, sum(map(bool, lines)))
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
@@ -85,13 +86,18 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
     return [names | _other_side(marks, names)]
 
 
+def _role_by_title(name: str) -> str | None:
+    """The role that a short name tells by a word in it; a longer one may be a clause (客服建议就诊科室)."""
+    return person_role(name) if name.isascii() or len(name) <= _LONGEST_PERSON else None
+
+
 def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, str]:
     """Where one side has no name: the unknown name that takes turns with the other side."""
     sides = {role for role in names.values() if role in ("user", "assistant")}
     if len(sides) != 1:
         return {}
     missing = "user" if sides == {"assistant"} else "assistant"
-    titled = [m.name for m in marks if m.name not in names and person_role(m.name) == missing]
+    titled = [m.name for m in marks if m.name not in names and _role_by_title(m.name) == missing]
     if len(titled) >= max(3, 0.5 * len(_in(marks, names))):  # 网友“小花”, 网友“小草”, …: each may come once
         return dict.fromkeys(titled, missing)
     unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS).most_common(5)

@@ -267,7 +267,7 @@ def rows_below(cells: Iterable[Cells], header: Sequence[str]) -> Iterator[Row]:
         blank.clear()
         if problem:
             yield Row(line, None, problem)
-        elif row[0].strip() == header[0].strip() and [c.strip() for c in row] == [h.strip() for h in header]:
+        elif header and row[0].strip() == header[0].strip() and [c.strip() for c in row] == [h.strip() for h in header]:
             yield Row(line, None, say("data.note.header_again"))
         elif len(row) < len(header) or any(c.strip() for c in row[len(header) :]):
             yield Row(line, None, say("data.note.ragged", there=len(row), wanted=len(header)))

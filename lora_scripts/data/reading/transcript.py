@@ -30,6 +30,7 @@ Roles = Mapping[str, str | Sequence[str]] | None
 
 _SAMPLED_LINES = 4_000  # from which roles are judged
 _FEWEST = 3
+_LONGEST_TURN = 100  # lines, in the mean, of what may be a transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,8 @@ def _read(
     turns, inline = _all_turns(lines, seen, names, given, layout)
     said = [t for t in turns if t.role in ("user", "assistant", "system")]
     answered = any(t.role == "assistant" for t in said)
+    if not given and len(lines) > _LONGEST_TURN * len(said):
+        return None
     if not answered and all(t.name not in given and not role_of(t.name) for t in said):
         return None
     headers = account_for_turns(lines, turns, layout.header, account)

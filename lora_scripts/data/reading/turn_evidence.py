@@ -54,9 +54,13 @@ def known_names(turns: Sequence[Turn]) -> float:
     for role in ("user", "assistant"):
         names = Counter(t.name for t in turns if t.role == role)
         known = {n: r for n in names if (r := role_of(n) or person_role(n)) in ("user", "assistant")}
-        worth = {n: (_WEAK if n in _EITHER else _STRONG) * (1 if r == role else -1) for n, r in known.items()}
+        worth = {n: (_WEAK if _may_be_either(n) else _STRONG) * (1 if r == role else -1) for n, r in known.items()}
         score += sum(worth[n] * names[n] for n in worth) / max(1, names.total())
     return score / 2
+
+
+def _may_be_either(name: str) -> bool:
+    return name in _EITHER or any(name.endswith(title) for title in _EITHER if len(title) > 1)
 
 
 def content_score(turns: Sequence[Turn]) -> float:

@@ -19,7 +19,11 @@ _PAGE = re.compile(
     r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
     re.IGNORECASE,
 )
-_NUMBERED_PAGE = re.compile(r".{0,40}(?:第\s*\d+\s*页|\bpage\s+\d+|[-—–]\s*\d{1,4}\s*[-—–]\s*$)", re.IGNORECASE)
+# A running head or foot with its page; a colon or a stop makes it a sentence.
+_NUMBERED_PAGE = re.compile(
+    r"[^：:。，,；;]{0,40}(?:第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?|\bpage\s+\d+(?:\s*(?:of|/)\s*\d+)?|[-—–]\s*\d{1,4}\s*[-—–])\W*$",
+    re.IGNORECASE,
+)
 _DIVIDER = re.compile(
     r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
     r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
@@ -102,11 +106,13 @@ def turns_of(
 ) -> list[Turn]:
     """The turns between the marks, without dividers and headers behind them."""
     turns: list[Turn] = []
+    if not marks:
+        return turns
     roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
     for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
         if role == "system" and roles[i + 1 : i + 2] != ["user"]:
             roles[i] = "other"
-    last = marks[-1].line + 1 if marks else 0
+    last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
     signatures = _signatures(lines, ends, roles)
     divided = False
@@ -172,7 +178,7 @@ def account_for_turns(
     footer = footer_start(lines, turns[-1].line)
     account.assign_preamble(top)
     account.assign(top, turns[0].line - 1, "metadata")
-    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n].strip(" \t\x00")]
+    headers = [n + 1 for n in range(top, turns[0].line - 1) if lines[n] != PAGE_LINE and lines[n].strip()]
     ends = [t.line - 1 for t in turns[1:]] + [footer]
     account.assign(footer, len(lines), "left_out")
     for turn, end in zip(turns, ends, strict=True):
@@ -181,5 +187,9 @@ def account_for_turns(
         account.assign(start, stop, turn.role)
         account.assign(stop, end, "metadata")
         if stop < end:
-            headers += [n + 1 for n in range(stop, end) if lines[n].strip(" \t\x00") and not _is_divider(lines[n])]
+            headers += [
+                n + 1
+                for n in range(stop, end)
+                if lines[n] != PAGE_LINE and lines[n].strip() and not _is_divider(lines[n])
+            ]
     return headers
