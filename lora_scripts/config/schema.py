@@ -52,11 +52,13 @@ captions, where it does not lie among them.
 
     从训练数据中划出作验证的比例；0 表示全部用于训练，不做验证。
     """
-    columns: dict[Literal["question", "answer", "rejected", "system"], Text] | None = None
-    """Which column of a table holds what, where the headers do not tell: `{question: 咨询, answer: 回复}`; \
-`rejected` for preference pairs.
+    columns: dict[Literal["question", "answer", "rejected", "system", "input", "history"], Text] | None = None
+    """Which column of a table (key of an object, field of a form) holds what, where the names do not tell: \
+`{question: 咨询, answer: 回复}`; `input` is put behind the question, `rejected` makes preference pairs. Several names \
+with 、 between them: each file has one of them.
 
-    表头看不出含义时，指明各列：`{question: 咨询, answer: 回复}`。
+    列名（键、表单项）看不出含义时，指明各列：`{question: 咨询, answer: 回复}`；`input` 接在问题之后，\
+`rejected` 用于偏好对。几个名字用“、”隔开：各文件用其中一个。
     """
     roles: Roles | None = None
     """Names of the speakers, where they do not tell who asks: `{user: [甲], assistant: [乙, 丙]}`.

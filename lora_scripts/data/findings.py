@@ -121,14 +121,14 @@ class Finder:
         self._other: dict[str, Places] = {}
         self._openings, self._sentences = _Counts(), _Counts()
         self._places: dict[str, Places] = {}
-        self._synthetic = 0
+        self._synthetic = array("b")
 
     def add(self, record: Record) -> None:
         """Look at one record."""
         question, answer = record.question, record.answer
         bare = [normal(m.content) for m in record.messages]
         source = record.source
-        self._synthetic += record.synthetic
+        self._synthetic.append(record.synthetic)
         self._sources.add(source)
         self._context.append(hash("\0".join(bare[:-1])))
         self._answer.append(hash(bare[-1]))
@@ -170,7 +170,7 @@ class Finder:
     def findings(self) -> list[Finding]:
         """What was found, the worst first."""
         found = [*self._disagreements(), *self._opposed()]
-        found += [*self._house_form(), *self._languages(), *self._boilerplate()]
+        found += [*self._house_form(), *self._languages(), *self._boilerplate(), *self._stale_variants()]
         severities = {
             "mojibake": "danger",
             "machine_talk": "warning",
@@ -302,8 +302,15 @@ class Finder:
         if total >= _ENOUGH and count * 2 >= total:
             yield observe("info", "boilerplate", "", share=_percent(count, total), sentence=sentence[:40])
 
+    def _stale_variants(self) -> Iterator[Finding]:
+        """Variants that `augment` made of records whose answer was changed since: their answer is nobody's any more."""
+        made, answers = np.array(self._synthetic, bool), np.array(self._answer, np.int64)
+        stale = np.flatnonzero(made & ~np.isin(answers, answers[~made]))
+        if len(stale) and not made.all():
+            yield self._about("stale_variants", stale, count=len(stale))
+
     def _size(self) -> Iterator[Finding]:
-        real = len(self._sources) - self._synthetic
+        real = len(self._sources) - sum(self._synthetic)
         if 0 < real < SMALL:
             size = self.base_parameters
             lines, base = advice_lines(real, size), text("findings.base_7b")

@@ -153,4 +153,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "base_7b": ("a 7B base (below 1B: ten times the rate)", " 7B 基础模型（1B 以下学习率乘十）"),
     "base_millions": ("this base of {millions} million parameters", "这个 {millions} 百万参数的基础模型"),
+    "stale_variants": (
+        "{count} variants that `augment` made have an answer that no original has (it was corrected since?): {places}",
+        "有 {count} 条 augment 生成的变体，其答案在原始记录里已不存在（可能原记录后来改过）：{places}",
+    ),
+    "stale_variants.fix": (
+        "make them again: delete that file and call `lora-scripts augment` once more",
+        "请删除该文件，重新运行 `lora-scripts augment`",
+    ),
 }
