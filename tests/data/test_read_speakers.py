@@ -193,7 +193,14 @@ def test_titles_of_sections_and_heads_of_pages_are_no_text(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "shape", ["问 {q}\n答 {a}\n\n", "Q={q}\nA={a}\n", "Q - {q}\nA - {a}\n\n", "<|user|>\n{q}\n<|assistant|>\n{a}\n"]
+    "shape",
+    [
+        "问 {q}\n答 {a}\n\n",
+        "Q={q}\nA={a}\n",
+        "Q - {q}\nA - {a}\n\n",
+        "<|user|>\n{q}\n<|assistant|>\n{a}\n",
+        "客户\n{q}\n客服\n{a}\n\n",
+    ],
 )
 def test_known_names_may_stand_without_a_colon(tmp_path: Path, shape: str) -> None:
     assert pairs(read(tmp_path, filled(shape))) == QA

@@ -26,7 +26,7 @@ from lora_scripts.errors import DataError
 Names = Mapping[str, str | Sequence[str]] | None
 
 _MARKDOWN_QUESTION = re.compile(r"^#{1,6}\s.*[?？]\s*$", re.MULTILINE)
-_LABEL_NEAR = re.compile(r".{1,8}?[:：﹕\])】〕》>」』\t ]")
+_LABEL_NEAR = re.compile(r".{1,8}?(?:[:：﹕\])】〕》>」』\t =＝\-]|$)")
 _FEW_LABELS = 0.3  # share of the lines that begin with a speaker's name, up to which these are no labels
 _FEWEST_MARKDOWN = 3  # headings that ask, for a plain text to be Markdown
 _SAMPLED_LINES = 2_000  # of a large file, from which its layout is told
@@ -49,7 +49,7 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     if (not roles or takes_headings(roles)) and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
         return read_markdown(source, roles, columns)
     if not roles:
-        refuse_names_without_colon(text, source.where)
+        refuse_names_without_colon(sample, source.where)
     for read in (_read_chat, _read_form):
         if found := read(sample, source.where, roles, columns):
             whole = len(source.whole or "") == len(sample)

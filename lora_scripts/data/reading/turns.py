@@ -121,7 +121,7 @@ def turns_of(
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
-        behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
+        behind = stop < end and any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
             if outside or not body[-1].strip() or (opens and _is_title(body)):
@@ -134,7 +134,7 @@ def turns_of(
         if body[0].rstrip().endswith("**") and "**" in lines[mark.line][: mark.start] and body[0].count("**") % 2:
             body[0] = body[0].rstrip()[:-2]
         stop = mark.line + len(body)
-        words = "\n".join(line for line in body if line != PAGE_LINE)
+        words = "\n".join([line for line in body if line != PAGE_LINE] if PAGE_LINE in body else body)
         turns.append(
             Turn(role, mark.name, mark.shown, mark.line + 1, words, mark.blank, mark.numbered, divided, stop=stop)
         )
