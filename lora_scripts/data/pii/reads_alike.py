@@ -9,7 +9,7 @@ from lora_scripts.data.reading.formats import read_records
 from lora_scripts.errors import DataError
 
 # Reasons that a copy may not add to; others (equal records, an answer of marks alone) come with the data gone.
-_BROKEN = ("unreadable", "orphan_question", "orphan_answer", "not_understood")
+_BROKEN = ("unreadable", "orphan_question", "orphan_answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ def reading_of(path: Path) -> ReadingOfFile | None:
         return None
     roles = {r.source[len(str(path)) :]: tuple(m.role for m in r.messages) for r in reading.records}
     reasons = reading.ledger.reasons()
-    return ReadingOfFile(roles, reading.ledger.read, sum(reasons.get(reason, 0) for reason in _BROKEN))
+    broken = sum(reasons.get(reason, 0) for reason in _BROKEN) + reading.ledger.units["not_understood"]
+    return ReadingOfFile(roles, reading.ledger.read, broken)
 
 
 def reads_worse(source: ReadingOfFile, copy: ReadingOfFile | None, *, dropped: bool) -> str:
