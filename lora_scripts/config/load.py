@@ -15,8 +15,8 @@ from lora_scripts.config.aliases import ALIASES, SWITCHES, canonical
 from lora_scripts.config.rules import contradictions, without_effect
 from lora_scripts.config.schema import SECTIONS, Config
 from lora_scripts.config.words import explain, plain_type, shown
-from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping, parse_value
-from lora_scripts.config.yaml_slips import Keys, mend
+from lora_scripts.config.yaml_lines import Entry, decode, parse_value
+from lora_scripts.config.yaml_slips import Keys, parse_without_slips
 from lora_scripts.errors import ConfigError, Problem, problem
 from lora_scripts.messages import text
 
@@ -68,7 +68,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     name = str(path)
     source, notes = _read(Path(path), name)
     try:
-        written, problems = _parsed(source, name)
+        written, problems = parse_without_slips(source, name, TEXTUAL, _KEYS)
     except ConfigError as error:
         raise ConfigError([*error.problems, *_override_entries(overrides)[1]]) from None
     words, wrong_words = _override_entries(overrides)
@@ -125,24 +125,6 @@ def _read(path: Path, name: str) -> tuple[str, list[str]]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError("config.unreadable", where=name, reason=reason) from None
-
-
-def _parsed(source: str, name: str) -> tuple[list[Entry], list[Problem]]:
-    """The entries of a config, read without the slips that are named among the problems."""
-    try:
-        parse_mapping(source, name, TEXTUAL)
-        mended, slips = mend(source, name, _KEYS, broken=False)
-    except ConfigError as error:
-        mended, slips = mend(source, name, _KEYS, broken=True)
-        if not slips:
-            raise
-        try:
-            parse_mapping(mended, name, TEXTUAL)
-        except ConfigError as more:
-            fresh = [p for p in more.problems if p.where not in {slip.where for slip in slips}]
-            raise ConfigError([*slips, *fresh]) from error
-    entries, problems = parse_mapping(mended, name, TEXTUAL)
-    return entries, [*slips, *problems]
 
 
 def _expand_home(entries: dict[str, Entry]) -> tuple[list[str], list[Problem]]:

@@ -13,7 +13,8 @@ from typing_extensions import TypedDict
 from lora_scripts.config.section import Section
 from lora_scripts.config.values import Device, Text, Whole
 from lora_scripts.config.words import explain
-from lora_scripts.config.yaml_lines import Entry, decode, parse_mapping
+from lora_scripts.config.yaml_lines import Entry, decode
+from lora_scripts.config.yaml_slips import Keys, parse_without_slips
 from lora_scripts.errors import ConfigError, Problem, problem
 from lora_scripts.messages import text
 
@@ -228,7 +229,7 @@ def load_serve_config(path: str | Path | None, given: Mapping[str, object]) -> S
             source, notes = decode(Path(path).read_bytes(), name)
         except OSError as error:
             raise ConfigError("config.unreadable", where=name, reason=error.strerror or error) from None
-        written, problems = parse_mapping(source, name, TEXTUAL)
+        written, problems = parse_without_slips(source, name, TEXTUAL, Keys(TEXTUAL, (), ()))
         entries = {entry.key: entry for entry in written if entry.value is not None}
     values: dict[str, Any] = {key: _listed(entry.value) for key, entry in entries.items()}
     for key, value in given.items():

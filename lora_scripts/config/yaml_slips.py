@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lora_scripts.errors import Problem, problem
+from lora_scripts.config.yaml_lines import Entry, parse_mapping
+from lora_scripts.errors import ConfigError, Problem, problem
 
 _WIDE = "\u3000\u00a0\u2002\u2003\u2009\u200b\ufeff"  # spaces that YAML takes for letters
 _GAP = rf"[ \t{_WIDE}]*"
@@ -109,3 +110,33 @@ def _windows_path(value: str, is_path: bool) -> str:
 def _quoted(words: str, *, always: bool = False) -> str:
     plain = re.fullmatch(r"[\w./\\][\w./\\ -]*", words) is not None
     return words if plain and not always else "'" + words.replace("'", "''") + "'"
+
+
+def parse_without_slips(
+    source: str, name: str, textual: frozenset[str], keys: Keys
+) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a config, read without the slips that are named among the problems.
+
+    Args:
+        source: The config.
+        name: Of its file.
+        textual: As for ``parse_mapping``.
+        keys: As for ``mend``.
+
+    Raises:
+        ConfigError: It cannot be read as YAML.
+    """
+    try:
+        parse_mapping(source, name, textual)
+        mended, slips = mend(source, name, keys, broken=False)
+    except ConfigError as error:
+        mended, slips = mend(source, name, keys, broken=True)
+        if not slips:
+            raise
+        try:
+            parse_mapping(mended, name, textual)
+        except ConfigError as more:
+            fresh = [p for p in more.problems if p.where not in {slip.where for slip in slips}]
+            raise ConfigError([*slips, *fresh]) from error
+    entries, problems = parse_mapping(mended, name, textual)
+    return entries, [*slips, *problems]

@@ -142,7 +142,7 @@ def test_an_unclear_reading_is_a_numbered_choice_with_records(typed: str, monkey
     dialogue, said = answering(typed)
     write_starter_config(Path("data"), Path("my.yaml"), dialogue)
     told = "\n".join(said)
-    assert "1. columns: {answer: y, question: x}" in told and "状态0" in told and "data/a.csv:2" in told
+    assert '1. columns: {question: x, answer: "y"}' in told and "状态0" in told and "data/a.csv:2" in told
     assert load_config("my.yaml").config.columns == {"question": "x", "answer": "z" if typed == "2" else "y"}
     with pytest.raises(AmbiguousDataError):
         write_starter_config(Path("data"), Path("other.yaml"), answering("3")[0])

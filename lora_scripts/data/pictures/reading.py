@@ -25,7 +25,7 @@ from lora_scripts.data.pictures.opening import (
     passed_over,
 )
 from lora_scripts.data.reading.encodings import decode
-from lora_scripts.data.reading.formats import FORMATS, OLD_FORMATS, PAPERS
+from lora_scripts.data.reading.formats import FORMATS, OLD_FORMATS, PAGES, PAPERS
 from lora_scripts.errors import DataError, Problem, problem
 from lora_scripts.messages import fix_for, text
 
@@ -52,7 +52,8 @@ def is_picture_folder(root: Path) -> bool:
     except OSError:  # who reads texts says so
         return False
     pictures = {path.with_suffix("") for path in files if path.suffix.lower() in SUFFIXES}
-    texts = [path for path in files if path.suffix.lower() in (*FORMATS, *OLD_FORMATS) and not _is_no_data(path)]
+    kinds = {*FORMATS, *OLD_FORMATS} - {*PAGES}  # pages beside pictures are contact sheets
+    texts = [path for path in files if path.suffix.lower() in kinds and not _is_no_data(path)]
     return bool(pictures) and all(
         path.name.lower() in TABLES or (path.suffix in SIDECARS and path.with_suffix("") in pictures) for path in texts
     )

@@ -83,7 +83,7 @@ FORMATS: dict[str, Reader] = {
     ".feather": read_arrow,
 }
 _PATIENCE = 1000  # records without a rejected answer after which a file is no preference data
-_PAGES = (".md", ".markdown", ".html", ".htm")  # a README among them is about the data
+PAGES = (".md", ".markdown", ".html", ".htm")  # a README among them is about the data
 OLD_FORMATS = (".xls", ".doc", ".et", ".wps", ".rtf", ".odt", ".ods")
 # Papers that lie beside data and hold none.
 PAPERS = re.compile(
@@ -168,7 +168,7 @@ def _files(folder: Path, ledger: Ledger) -> list[Path]:
             hidden += path.is_file()
         elif not path.is_file():
             continue
-        elif path.suffix.lower() not in FORMATS or (path.suffix.lower() in _PAGES and PAPERS.match(path.name)):
+        elif path.suffix.lower() not in FORMATS or (path.suffix.lower() in PAGES and PAPERS.match(path.name)):
             other.append(str(path))
         elif path.stat().st_size == 0:
             ledger.findings.append(finding("warning", "empty_file", str(path)))
