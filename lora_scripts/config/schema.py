@@ -52,13 +52,23 @@ captions, where it does not lie among them.
 
     从训练数据中划出作验证的比例；0 表示全部用于训练，不做验证。
     """
-    columns: dict[Literal["question", "answer", "rejected", "system", "input", "history"], Text] | None = None
+    columns: (
+        dict[
+            Literal[
+                "question", "answer", "rejected", "system", "input", "history", "speaker", "content", "conversation"
+            ],
+            Text,
+        ]
+        | None
+    ) = None
     """Which column of a table (key of an object, field of a form) holds what, where the names do not tell: \
-`{question: 咨询, answer: 回复}`; `input` is put behind the question, `rejected` makes preference pairs. Several names \
-with 、 between them: each file has one of them.
+`{question: 咨询, answer: 回复}`; `input` is put behind the question, `rejected` makes preference pairs; `speaker`, \
+`content` and `conversation` are of tables with one message a row. Several names with 、 between them: each file \
+has one.
 
     列名（键、表单项）看不出含义时，指明各列：`{question: 咨询, answer: 回复}`；`input` 接在问题之后，\
-`rejected` 用于偏好对。几个名字用“、”隔开：各文件用其中一个。
+`rejected` 用于偏好对；`speaker`、`content`、`conversation` 用于每行一条消息的表格。\
+几个名字用“、”隔开：各文件用其中一个。
     """
     roles: Roles | None = None
     """Names of the speakers, where they do not tell who asks: `{user: [甲], assistant: [乙, 丙]}`.

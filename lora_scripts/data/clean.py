@@ -97,6 +97,19 @@ _UNUSABLE = (
         ),
     ),
     (
+        "answered_elsewhere",
+        re.compile(
+            r"(?:已|暂)?(?:转|转交|转给|转至|移交|上报|反馈|登记|记录|派单|受理|知悉|跟进|不回复|不处理|不予回复)"
+            r"(?:给|至|到)?[\u4e00-\u9fff]{0,6}"
+        ),
+    ),
+    (
+        "attachment_only",
+        re.compile(
+            r"(?:请|详)?(?:见|参见|参照|参考|按)[^，。,.]{0,8}(?:标准|文件|规定|制度|手册|公告|通知|官网|公众号|网站|附页)"
+        ),
+    ),
+    (
         "attachment_only",
         re.compile(r"(?:please )?see (?:the )?(?:attachments?|attached(?: file)?|screenshot|picture|link)", re.I),
     ),

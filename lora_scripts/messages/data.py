@@ -4,8 +4,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # refusals
     "missing": ("there is no such file or folder", "没有这个文件或文件夹"),
     "missing.fix": (
-        "check train_data_dir; paths are relative to the working directory",
-        "请检查 train_data_dir；路径相对于当前工作目录",
+        "check the path (train_data_dir in a config); it is relative to the working directory",
+        "请检查路径（配置中为 train_data_dir）；路径相对于当前工作目录",
     ),
     "empty_folder": ("no file with training data in this folder", "文件夹里没有可读的训练数据文件"),
     "empty_folder.fix": ("put files of these kinds into it: {kinds}", "请放入以下类型的文件：{kinds}"),
@@ -73,8 +73,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "two_roles.fix": ("keep it under one", "请只保留一个"),
     "bad_column_key": ("{name} is not a key of columns", "{name} 不是 columns 的键"),
     "bad_column_key.fix": (
-        "use question, answer, rejected, input, system or history",
-        "请用 question、answer、rejected、input、system 或 history",
+        "use question, answer, rejected, input, system, history; of message tables speaker, content, conversation",
+        "请用 question、answer、rejected、input、system、history；消息表用 speaker、content、conversation",
     ),
     "no_column": ("there is no column {name}; there are: {there}", "没有 {name} 这一列；现有：{there}"),
     "no_column.fix": ("correct `columns`", "请改正 `columns`"),

@@ -236,6 +236,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} messages are left out: of several replies to one message the best ranked (else the first) is taken",
         "有 {count} 条消息没有采用：同一条消息有多个回复时，只取排名最好（或最先）的一个",
     ),
+    "finding.unfinished_rows": (
+        "{count} rows that a column calls unfinished are learned like the others ({names})",
+        "有 {count} 行的状态是未完成或未公开，仍照样学习（{names}）",
+    ),
+    "finding.unfinished_rows.fix": (
+        "take them out of the file, if they are not meant",
+        "若不应学习，请从文件中删去这些行",
+    ),
+    "finding.roles_not_there": (
+        "`roles` names who is not in this file: {names}; the speakers are {there}",
+        "`roles` 里的名字在文件中没有出现：{names}；文件里的说话人是 {there}",
+    ),
+    "finding.roles_not_there.fix": ("correct `roles`", "请改正 `roles`"),
     "finding.speakers_left_out": (
         "{count} messages by others than user and assistant are left out: {names}",
         "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",

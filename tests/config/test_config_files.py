@@ -123,7 +123,8 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(refused):
         "c.yaml:6: batch_size stands here a second time (first at line 5)",
         "c.yaml:7: learning_rate: nan is out of range (0 < x ≤ 1)",
         "c.yaml:8: max_steps: -1 is out of range (1 ≤ x ≤ 1 000 000 000)",
-        "c.yaml:11: columns has no qestion; it takes question, answer, rejected, system, input, history",
+        "c.yaml:11: columns has no qestion; it takes question, answer, rejected, system, input, history, speaker, "
+        "content, conversation",
         "c.yaml:13: epochs: 2.5 is not a whole number",
         'c.yaml:14: seed: "5" is text, because of its quotes',
         "command line: nonsense is not of the form key=value",

@@ -121,7 +121,7 @@ _OPTION = re.compile(r"(?:选项|option|choice)?_?\(?([a-h])\)?(?:选?项)?")
 _OPTION_LISTS = frozenset({"options", "choices", "candidates", "选项", "选择项", "备选项"})
 _ANSWER_KEYS = frozenset({"答案", "正确答案", "标准答案", "参考答案", "answer", "correct_answer", "label", "output"})
 _PRIVATE = re.compile(r"[\d*]{4,}|\S+@\S+")
-COLUMN_KEYS = ("question", "answer", "rejected", "system", "input", "history")
+COLUMN_KEYS = ("question", "answer", "rejected", "system", "input", "history", "speaker", "content", "conversation")
 
 
 @dataclass(frozen=True, slots=True)

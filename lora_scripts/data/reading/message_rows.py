@@ -51,7 +51,10 @@ class MessageColumns:
 
 
 def find_message_columns(
-    rows: Sequence[Values], profiles: Mapping[str, ColumnProfile], roles: Mapping[str, str]
+    rows: Sequence[Values],
+    profiles: Mapping[str, ColumnProfile],
+    roles: Mapping[str, str],
+    chosen: Mapping[str, str],
 ) -> MessageColumns | None:
     """The columns of ``rows`` where each is one message; None where they are not.
 
@@ -59,9 +62,12 @@ def find_message_columns(
         rows: The first of the file.
         profiles: Of their columns.
         roles: Plain name → role as the user gave them.
+        chosen: Columns that the user named, by key: speaker, content, conversation.
     """
-    speaker = next((name for name in profiles if _is_speaker(name, rows, profiles[name], roles)), "")
+    likely = [name for name in profiles if _is_speaker(name, rows, profiles[name], roles)]
+    speaker = max(likely, key=lambda name: _known_share(name, rows, roles), default="")
     speaker = speaker or next((name for name in profiles if _takes_turns(name, rows, profiles)), "")
+    speaker = chosen.get("speaker", speaker)
     if not speaker:
         return None
     texts = [
@@ -75,12 +81,14 @@ def find_message_columns(
     content = (
         bodies or sorted((n for n in texts if profiles[n].is_text), key=lambda n: -profiles[n].characters) or [""]
     )[0]
+    content = chosen.get("content", content)
     if not content:
         return None
     rest = [n for n in profiles if n not in (speaker, content)]
     conversation = max(rest, key=lambda n: _conversation_score(n, rows, profiles[n]), default="")
     if conversation and _conversation_score(conversation, rows, profiles[conversation]) <= 0:
         conversation = ""
+    conversation = chosen.get("conversation", conversation)
     order = next(
         (n for n in rest if n != conversation and _ORDER.search(plain_header(n)) and profiles[n].kind == "number"), ""
     )
@@ -91,11 +99,17 @@ def find_message_columns(
 def _is_speaker(name: str, rows: Sequence[Values], profile: ColumnProfile, roles: Mapping[str, str]) -> bool:
     if profile.kind == "structure" or profile.mean_length > 20 or profile.filled < 0.9 * profile.rows:
         return False
-    values = [plain_name(str(row.get(name, ""))) for row in rows]
-    known = [role for value in values if (role := roles.get(value) or role_of(value))]
-    if {"user", "assistant"} <= set(known) and len(known) >= _KNOWN_SHARE * len(values):
+    values = {plain_name(str(row.get(name, ""))) for row in rows}
+    known = {role for value in values if (role := roles.get(value) or role_of(value))}
+    if {"user", "assistant"} <= known and _known_share(name, rows, roles) >= _KNOWN_SHARE:
         return True
     return header_role(plain_header(name)) == "speaker" and 1 < profile.distinct < 0.9 * profile.filled
+
+
+def _known_share(name: str, rows: Sequence[Values], roles: Mapping[str, str]) -> float:
+    """Share of the rows whose speaker is the name of a role."""
+    values = [plain_name(str(row.get(name, ""))) for row in rows]
+    return sum(bool(roles.get(value) or role_of(value)) for value in values) / max(1, len(values))
 
 
 def _takes_turns(name: str, rows: Sequence[Values], profiles: Mapping[str, ColumnProfile]) -> bool:
@@ -227,12 +241,19 @@ class MessageRows:
         if unread:
             names = ", ".join(map(shown, list(unread)[:_NAMED]))
             parsed.detail = say("data.detail.not_used", detail=parsed.detail, names=names)
+        there = {self._speaker(row) for row in rows}
+        if missing := [name for name in self.given if name not in there]:
+            values: dict[str, object] = {
+                "names": ", ".join(missing),
+                "there": ", ".join(map(shown, list(there)[:_NAMED])),
+            }
+            parsed.remarks.append(("warning", "roles_not_there", self.first_line, values))
         if not self.columns.conversation:
             parsed.remarks.append(("warning", "messages_without_conversation", self.first_line, {"count": len(rows)}))
         if left_out:
-            listed = ", ".join(f"{shown(name)} ({count})" for name, count in left_out.most_common(_NAMED))
-            values: dict[str, object] = {"names": listed, "count": left_out.total()}
-            parsed.remarks.append(("warning", "speakers_left_out", self.first_line, values))
+            listed = ", ".join(f"{shown(name) or '-'} ({count})" for name, count in left_out.most_common(_NAMED))
+            counts: dict[str, object] = {"names": listed, "count": left_out.total()}
+            parsed.remarks.append(("warning", "speakers_left_out", self.first_line, counts))
 
 
 def _without_rival_replies(rows: list[tuple[int, Values]]) -> tuple[list[tuple[int, Values]], int]:

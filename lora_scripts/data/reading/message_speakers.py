@@ -53,6 +53,8 @@ def speaker_roles(conversations: Sequence[Talk], given: Mapping[str, str]) -> di
         given: Plain name → role as the user gave them.
     """
     roles = dict(given)
+    if {"user", "assistant"} <= set(roles.values()):
+        return roles
     names = {name for conversation in conversations for name, _ in conversation}
     for name in names - roles.keys():
         if role := role_of(name) or person_role(name):

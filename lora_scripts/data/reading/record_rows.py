@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from lora_scripts.data.reading.columns import (
     shown,
 )
 from lora_scripts.data.reading.evidence import (
+    FEWEST_ROWS,
     ColumnProfile,
     hypotheses,
     layout_beside,
@@ -37,14 +37,21 @@ from lora_scripts.data.reading.row_values import (
     parts_of,
     speakers_in,
 )
-from lora_scripts.data.reading.value_text import ContinuedCell, UnfitError, ValueNotes, is_discarded, with_structures
+from lora_scripts.data.reading.value_text import (
+    ContinuedCell,
+    UnfitError,
+    ValueNotes,
+    is_discarded,
+    is_unfinished,
+    with_structures,
+)
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
 _NAMED_COLUMNS = 12
 _MOSTLY_ASKED = 0.8  # questions for an answer, up to which a blank question is a rule and means the one above
-_STATUS = re.compile(r"status|state|cancel|discard|状态|作废")
+_MOST_STATUSES = 15  # different values of a column that tells how far a row is
 
 
 @dataclass(slots=True)
@@ -90,8 +97,8 @@ class RecordRows:
     def _learn_values(self, objects: Sequence[Mapping[str, Any]]) -> None:
         """Which column tells that a row is not to be used; what numbers and lists of two mean as answers."""
         for name, profile in self.profiles.items():
-            is_status = bool(_STATUS.search(plain_header(name))) and profile.categorical and not self.head.columns
-            if is_status and any(is_discarded(value.get(name)) for value in objects):
+            short = profile.distinct <= _MOST_STATUSES and profile.mean_length <= 12 and profile.filled >= FEWEST_ROWS
+            if short and any(is_discarded(value.get(name)) or is_unfinished(value.get(name)) for value in objects):
                 self.status = name
         numbers = {
             v for value in objects for n, v in value.items() if names_the_key(plain_header(n)) and type(v) is int
@@ -161,6 +168,8 @@ class RecordRows:
                         raise UnfitError("no_pair", say("data.note.no_pair", keys=", ".join(map(str, value))[:80]))
                     if self.status and is_discarded(value.get(self.status)):
                         raise UnfitError("discarded", f"{self.status}: {value[self.status]}")
+                    if self.status and is_unfinished(value.get(self.status)):
+                        self.notes.unfinished[f"{self.status}: {value[self.status]}"] += 1
                 parts = parts_of(value, layout, self.roles, self.notes)
             except UnfitError as unfit:
                 parsed.units["left_out"] += 1
@@ -248,7 +257,11 @@ class RecordRows:
         for kind, count in notes.counts.items():
             if count:
                 parsed.remarks.append(("warning", kind, line, {"count": count}))
-        for kind, keys in (("reasoning_kept", notes.reasoning), ("context_turns", notes.context_turns)):
+        for kind, keys in (
+            ("reasoning_kept", notes.reasoning),
+            ("context_turns", notes.context_turns),
+            ("unfinished_rows", notes.unfinished),
+        ):
             if keys:
                 values: dict[str, object] = {"names": ", ".join(keys), "count": keys.total()}
                 parsed.remarks.append(("warning", kind, line, values))

@@ -13,7 +13,7 @@ from typing import Any
 
 from lora_scripts.data.reading.ambiguity import Settings
 from lora_scripts.data.reading.cell_text import CellText
-from lora_scripts.data.reading.columns import may_be_private, shown
+from lora_scripts.data.reading.columns import given_columns, may_be_private, shown
 from lora_scripts.data.reading.evidence import ColumnProfile, layouts_by_content, profile_columns
 from lora_scripts.data.reading.message_rows import MessageRows, find_message_columns
 from lora_scripts.data.reading.names import given_roles
@@ -107,7 +107,9 @@ def _study(
         objects = [with_structures(value, structured) for value in objects]
     profiles = profile_columns(objects)
     given = given_roles(roles)
-    if not columns and (messages := find_message_columns(objects, profiles, given)):
+    names = [str(name) for name in profiles]
+    chosen = given_columns(names, columns, head.place) if columns and "speaker" in columns else {}
+    if (chosen or not columns) and (messages := find_message_columns(objects, profiles, given, chosen)):
         return MessageRows(head, messages, given)
     reader = RecordRows(head, profiles, structured, given)
     if reader.study(objects, named):

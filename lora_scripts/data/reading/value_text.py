@@ -20,10 +20,16 @@ answers responses replies outputs completions references 答案列表 回答列�
 """
 _PLURAL_ANSWERS = frozenset(_PLURAL_ANSWERS_WORDS.split())
 _DISCARDED_WORDS = """
-discarded cancelled canceled rejected deleted invalid skipped
-作废 已作废 废弃 已废弃 丢弃 已丢弃 已删除 无效 不采用 不通过
+discarded cancelled canceled rejected deleted invalid skipped 作废 已作废 废弃 已废弃 丢弃 已丢弃 已删除 无效
+不采用 未采用 不通过 未通过 审核不通过 审核未通过 已驳回 驳回 已撤销 撤销 已撤回 已取消 停用 已停用 失效 已失效
+废止 已废止 过期 已过期 下架 已下架
 """
 _DISCARDED = frozenset(_DISCARDED_WORDS.split())
+_UNFINISHED_WORDS = """
+draft pending in_progress unpublished private todo 草稿 待审核 待审 审核中 待确认 处理中 转办中 待处理 未完成
+未发布 不公开 待回复 待核实
+"""
+_UNFINISHED = frozenset(_UNFINISHED_WORDS.split())
 _LONGEST_LITERAL = 100_000
 _LETTERS = "ABCDEFGH"
 _LETTERED = re.compile(r"\s*[(（]?[A-Ha-h][)）.．、:：\s]")
@@ -64,6 +70,7 @@ class ValueNotes:
     counts: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
     context_turns: Counter[str] = field(default_factory=Counter)
+    unfinished: Counter[str] = field(default_factory=Counter)
     option_base: int | None = None
     ranking: bool = True
     message_keys: Counter[str] = field(default_factory=Counter)
@@ -77,6 +84,11 @@ def first_key(value: Mapping[str, Any], keys: Sequence[str]) -> str | None:
 def is_discarded(status: Any) -> bool:
     """A status (of an annotation, a row) that takes it out of the data."""
     return str(status).strip().casefold() in _DISCARDED
+
+
+def is_unfinished(status: Any) -> bool:
+    """A status of what is not approved or not done yet."""
+    return str(status).strip().casefold() in _UNFINISHED
 
 
 def parse_structure(value: str) -> Any:
