@@ -107,6 +107,20 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} lines below the last record are not read",
         "最后一条之后的 {count} 行没有读入",
     ),
+    "finding.stray_lines": (
+        "{count} lines below an answer that no other answer has (titles, comments, remarks) are not read: lines {lines}",
+        "答案下面有 {count} 行其他答案都没有的内容（标题、注释、说明等），没有读入：第 {lines} 行",
+    ),
+    "finding.stray_lines.fix": (
+        "look at those lines; remove the blank line above what belongs to the answer",
+        "请查看这些行；属于答案的，请去掉它上面的空行",
+    ),
+    "finding.unusual_lines": (
+        "{count} answers go on where the others end (a second line, or one behind a blank line), and are learned with"
+        " it: lines {lines}",
+        "有 {count} 个答案比其他答案多出内容（另起一行，或隔了空行），已作为答案的一部分学习：第 {lines} 行",
+    ),
+    "finding.unusual_lines.fix": ("look at those lines", "请查看这些行"),
     "finding.record_fields": (
         "{count} lines of fields below the answers are not read: {names}",
         "答案下面的 {count} 行字段没有读入：{names}",

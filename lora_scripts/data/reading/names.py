@@ -57,9 +57,15 @@ url subject title source category tag tags id summary conclusion example reposit
 files author version name from to cc re warning tip reason step result email phone address keywords reference
 references status type 图片 语音 视频 文件 表情 链接 照片 details summary div span br li ul ol
 您好 你好 hello hi dear 亲 亲爱的
+发件人 收件人 发送时间 发送日期 抄送 密送 寄件人 寄件者 收件者 sender recipient bcc sent
 """
 # Lines of a text that begin like "name:" and are no speakers.
 FIELDS = frozenset(_FIELDS_WORDS.split())
+_MAIL_WORDS = """
+发件人 收件人 发送时间 发送日期 抄送 密送 主题 寄件人 寄件者 收件者 sender recipient from to cc bcc sent subject
+"""
+# Headers of mails; none of them is a speaker.
+MAIL_HEADERS = frozenset(_MAIL_WORDS.split())
 _FIELD_NAME = re.compile(
     r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
     r"|instruction|input|completion|^[qa]$"

@@ -16,11 +16,12 @@ from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alterna
 from lora_scripts.data.reading.dialogues import Remarks, Turn, drafts_of
 from lora_scripts.data.reading.inline import split_inline
 from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questions, weak_marks, without_options
-from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
+from lora_scripts.data.reading.stray_lines import unusual_lines
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
@@ -67,7 +68,8 @@ def read_transcript(
         if layout is None:
             return None
         remarks += layout.remarks
-    parsed = _read(lines, seen, layout, given, LineRoles(text.split("\n") if pages else lines, first), pages)
+    account = LineRoles(text.split("\n") if pages else lines, first)
+    parsed = _read(lines, seen, layout, given, account, pages, first - 1)
     if parsed is None:
         return None
     if pages:
@@ -174,6 +176,7 @@ def _read(
     given: Mapping[str, str],
     account: LineRoles,
     pages: Sequence[int],
+    above: int,
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
@@ -199,6 +202,7 @@ def _read(
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
     remarks += _remarks(turns, seen, names, notices)
+    remarks += _line_remarks(turns, above)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in spoken:
         shown[turn.role][turn.shown or say("data.detail.unlabelled")] += 1
@@ -233,6 +237,22 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     if notices:
         remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
     return remarks
+
+
+def _line_remarks(turns: Sequence[Turn], above: int) -> Remarks:
+    """The lines below answers that were left out, and those that were kept though no other answer has any.
+
+    ``above``: lines of the file in front of the text.
+    """
+    left_out = [number for turn in turns for number in turn.left_out]
+    answers = [t for t in turns if t.role == "assistant" and not t.inline]
+    positions = unusual_lines([t.words.split("\n") for t in answers])
+    kept = [turn.line + position for turn, position in zip(answers, positions, strict=True) if position]
+    return [
+        (severity, kind, numbers[0], {"count": len(numbers), "lines": listed_lines(n + above for n in numbers)})
+        for severity, kind, numbers in (("warning", "stray_lines", left_out), ("info", "unusual_lines", kept))
+        if numbers
+    ]
 
 
 def _chosen(marks: list[Mark], names: Mapping[str, str]) -> list[Mark]:
