@@ -62,8 +62,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请用 `preview` 看几条",
     ),
     "finding.third_speakers": (
-        "{count} turns of speakers who neither ask nor answer were left out: {names}",
-        "{names} 既不提问也不回答，其 {count} 段话没有读入",
+        "{count} turns of speakers who neither ask nor answer were left out: {names} (lines {lines})",
+        "{names} 既不提问也不回答，其 {count} 段话没有读入（第 {lines} 行）",
     ),
     "finding.third_speakers.fix": (
         "give them a role with `roles` if they should be learned",

@@ -66,10 +66,15 @@ class LineRoles:
         return parsed
 
 
-def listed_lines(numbers: Iterable[int]) -> str:
-    """The first of some line numbers for a message."""
+def listed_lines(numbers: Iterable[int | str]) -> str:
+    """The first of some line numbers, or ranges of such, for a message."""
     first = list(islice(numbers, _MOST_PLACES + 1))
     return ", ".join(map(str, first[:_MOST_PLACES])) + (" …" if len(first) > _MOST_PLACES else "")
+
+
+def line_range(first: int, last: int) -> int | str:
+    """Lines ``first`` to ``last`` for ``listed_lines``."""
+    return first if last <= first else f"{first}-{last}"
 
 
 def refuse_unread(units: Counter[str], where: str) -> None:

@@ -16,7 +16,7 @@ from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alterna
 from lora_scripts.data.reading.dialogues import Remarks, Turn, drafts_of
 from lora_scripts.data.reading.inline import split_inline
 from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questions, weak_marks, without_options
-from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
+from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
@@ -201,7 +201,7 @@ def _read(
     footer = footer_start(lines, turns[-1].line)
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
-    remarks += _remarks(turns, seen, names, notices)
+    remarks += _remarks(turns, seen, names, notices, above)
     remarks += _line_remarks(turns, above)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in spoken:
@@ -214,13 +214,18 @@ def _read(
     return account.account(Parsed("transcript", detail, drafts, remarks))
 
 
-def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int]) -> Remarks:
-    """What was not learned, or not as its label says."""
+def _remarks(
+    turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int], above: int
+) -> Remarks:
+    """What was not learned, or not as its label says; ``above``: lines of the file in front of the text."""
     remarks: Remarks = []
+    values: dict[str, object]
     third = [t for t in turns if t.role == "other"]
     if third:
         who = listed(dict.fromkeys(t.shown for t in third))
-        remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
+        ranges = [line_range(t.line + above, (t.stop or t.line) + above) for t in third]
+        values = {"count": len(third), "names": who, "lines": listed_lines(ranges)}
+        remarks.append(("warning", "third_speakers", third[0].line, values))
     fields = [t for t in turns if t.role == "metadata"]
     if fields:
         who = listed(dict.fromkeys(t.shown for t in fields))
@@ -228,7 +233,7 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     opened = {t.line - 1 for t in turns}
     inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and is_told_in_text(m.name)]
     if inside:
-        values: dict[str, object] = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
+        values = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
         remarks.append(("info", "labels_in_text", inside[0].line + 1, values))
     for role, kind in (("user", "unlabelled_questions"), ("assistant", "unlabelled_answers")):
         unlabelled = [t for t in turns if t.role == role and not t.shown]

@@ -15,6 +15,7 @@ from lora_scripts.data.reading.timestamps import DATE_LINE
 
 _ANY_PAGE = re.compile(r"第\s*\d+\s*页|\bpage\s+\d|[-—–]\s*\d{1,4}\s*[-—–]\s*$", re.IGNORECASE | re.MULTILINE)
 _ORNAMENTED = re.compile(r"[—–=~（(【\[]")
+_FEW_SYSTEM_TEXTS = 0.2  # share of the questions up to which a system text inside the file is a notice
 PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
 _PAGE = re.compile(
     r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
@@ -46,7 +47,7 @@ _TITLE = re.compile(
 
 # What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
 _END = re.compile(
-    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
+    r"\W*(?:.{0,16}(?:到此|至此)(?:结束|为止)|(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
     r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
     re.IGNORECASE,
 )
@@ -104,8 +105,10 @@ def turns_of(
     if not marks:
         return turns
     roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
-    for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
-        if role == "system" and roles[i + 1 : i + 2] != ["user"]:
+    few = roles.count("system") <= _FEW_SYSTEM_TEXTS * roles.count("user")
+    # a system text stands in front of the first question or of many; anywhere else it is a notice
+    for i, role in enumerate(roles):
+        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few)):
             roles[i] = "other"
     last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
