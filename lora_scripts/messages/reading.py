@@ -107,6 +107,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} lines below the last record are not read",
         "最后一条之后的 {count} 行没有读入",
     ),
+    "finding.record_marks": (
+        "{marks} stands at all questions or all answers and is not learned",
+        "每个问题或每个答案都带有 {marks}，不会学进去",
+    ),
     "finding.stray_lines": (
         "{count} lines below an answer that no other answer has (titles, comments, remarks) are not read: lines {lines}",
         "答案下面有 {count} 行其他答案都没有的内容（标题、注释、说明等），没有读入：第 {lines} 行",

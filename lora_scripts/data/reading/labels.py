@@ -141,19 +141,41 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
     Empty where fewer than half of such answers have one.
     """
     spoken = [m for m in marks if names[m.name] in ("user", "assistant")]
-    found, missing, answers = [], 0, 0
+    found, missing, count = list[Mark](), 0, 0
     for before, mark in pairwise([None, *spoken]):
         assert mark is not None
         if names[mark.name] != "assistant":
             continue
-        answers += 1
+        count += 1
         start = before.line + 1 if before else 0
         if before and (names[before.name] == "user" or start == mark.line):
             continue
         missing += 1
-        if question := _question_above(lines, start, mark.line, answers):
-            found.append(question)
+        if question := _question_above(lines, start, mark.line, count):
+            questions, count = _with_unanswered(lines, question, mark.line, count)
+            found += questions
     return found if len(found) >= max(1, 0.5 * missing) else []
+
+
+def _with_unanswered(lines: Sequence[str], question: Mark, stop: int, count: int) -> tuple[list[Mark], int]:
+    """A numbered question, those that are counted on below it in front of its answer, and the last one's number.
+
+    The last one is answered, the others are not. What stands below one of these may be its answer.
+    """
+    here = match_number(lines[question.line]) if question.numbered else None
+    if here is None or number_value(here) != count:
+        return [question], count
+    out = [question]
+    for number in range(question.line + 1, stop):
+        below = match_number(lines[number])
+        apart = number == stop - 1 or not lines[number - 1].strip()
+        if below and number_value(below) == count + 1 and apart:
+            blank = 0
+            while not lines[number - blank - 1].strip():
+                blank += 1
+            out.append(Mark(number, UNLABELLED, UNLABELLED, below.end(), True, blank, sure=False))
+            count += 1
+    return out, count
 
 
 def _question_above(lines: Sequence[str], start: int, stop: int, count: int) -> Mark | None:

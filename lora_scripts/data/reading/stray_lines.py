@@ -118,7 +118,12 @@ def _stray_behind_gap(body: Sequence[str], fragments: bool) -> int:
 def _is_stray(block: Sequence[str], fragments: bool) -> bool:
     if _COMMENT.match(block[0]) or (len(block) == 1 and _BRACKETED.fullmatch(block[0])):
         return True
-    if not fragments or len(block) > _LONGEST_FRAGMENT or any(map(_CONTINUES.match, block)):
+    return fragments and is_fragment(block)
+
+
+def is_fragment(block: Sequence[str]) -> bool:
+    """Whether a few lines hold neither a sentence nor an item of a list."""
+    if len(block) > _LONGEST_FRAGMENT or any(map(_CONTINUES.match, block)):
         return False
     return not any(map(_SENTENCE_END.search, block))
 

@@ -20,6 +20,7 @@ from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_l
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
+from lora_scripts.data.reading.record_marks import without_quotes
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.stray_lines import unusual_lines
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
@@ -166,7 +167,7 @@ def _all_turns(
     marks = sorted([*marks, *unlabelled_questions(lines, marks, names)], key=lambda m: m.line)
     turns = turns_of(lines, marks, names, layout.header if layout else ())
     turns, inline = split_inline(turns, names, learn=not given)
-    return _with_unlabelled_answers(turns), inline
+    return _with_answers_of_one_line_questions(_with_unlabelled_answers(turns)), inline
 
 
 def _read(
@@ -180,6 +181,7 @@ def _read(
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
+    turns, quoted = _without_quotes(turns)
     said = [t for t in turns if t.role in ("user", "assistant", "system")]
     answered = any(t.role == "assistant" for t in said)
     if not given and len(lines) > _LONGEST_TURN * len(said):
@@ -201,6 +203,8 @@ def _read(
     footer = footer_start(lines, turns[-1].line)
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
+    if quoted:
+        remarks.append(("info", "record_marks", first, {"marks": '"'}))
     remarks += _remarks(turns, seen, names, notices, above)
     remarks += _line_remarks(turns, above)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
@@ -290,6 +294,37 @@ def _chosen(marks: list[Mark], names: Mapping[str, str]) -> list[Mark]:
         if taken:
             out.append(mark)
     return out[::-1]
+
+
+def _with_answers_of_one_line_questions(turns: list[Turn]) -> list[Turn]:
+    """Where nearly all questions without a label have one line, an unanswered one's further lines are its answer."""
+    followed = zip(turns, [*turns[1:], None], strict=True)
+    open_ones = {i for i, (t, after) in enumerate(followed) if t.role == "user" and (not after or after.role == "user")}
+    asked = [t for i, t in enumerate(turns) if t.role == "user" and not t.shown and i not in open_ones]
+    if len(asked) < _FEWEST or sum("\n" not in t.words for t in asked) < 0.9 * len(asked):
+        return turns
+    out: list[Turn] = []
+    for i, turn in enumerate(turns):
+        head, _, rest = turn.words.partition("\n")
+        if i in open_ones and not turn.shown and turn.numbered and rest.strip():
+            out.append(replace(turn, words=head, stop=turn.line, left_out=()))
+            out.append(Turn("assistant", "", "", turn.line + 1, rest, 0, False, stop=turn.stop, left_out=turn.left_out))
+        else:
+            out.append(turn)
+    return out
+
+
+def _without_quotes(turns: list[Turn]) -> tuple[list[Turn], bool]:
+    """``turns`` without the quotes that stand around all words of a side; True where there were such."""
+    out, any_quoted = list(turns), False
+    for role in ("user", "assistant"):
+        at = [i for i, turn in enumerate(turns) if turn.role == role]
+        texts, quoted = without_quotes([turns[i].words for i in at])
+        any_quoted |= quoted
+        for i, words in zip(at, texts, strict=True) if quoted else ():
+            stop = turns[i].stop or turns[i].line + turns[i].words.count("\n")
+            out[i] = replace(turns[i], words=words, stop=stop)
+    return out, any_quoted
 
 
 def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:

@@ -10,11 +10,13 @@ from lora_scripts.data.reading.dialogues import Turn
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.record_headers import header_start
+from lora_scripts.data.reading.record_marks import close_tag, is_tag_line
 from lora_scripts.data.reading.stray_lines import stray_line_counts
 from lora_scripts.data.reading.timestamps import DATE_LINE
 
 _ANY_PAGE = re.compile(r"第\s*\d+\s*页|\bpage\s+\d|[-—–]\s*\d{1,4}\s*[-—–]\s*$", re.IGNORECASE | re.MULTILINE)
 _ORNAMENTED = re.compile(r"[—–=~（(【\[]")
+_QUOTE = re.compile(r"^\s*>\s?")
 _FEW_SYSTEM_TEXTS = 0.2  # share of the questions up to which a system text inside the file is a notice
 PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
 _PAGE = re.compile(
@@ -114,12 +116,20 @@ def turns_of(
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
     signatures = _signatures(lines, ends, roles)
     bodies: list[list[str]] = []
+    beyond: list[int] = []  # lines behind the end tag of a turn
     divided = [False]
     for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
         final = position + 1 == len(marks)
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
+        lead = lines[mark.line][: mark.start].strip()
+        closed = close_tag(body, mark.shown) if lead.endswith(f"<{mark.shown}>") else None
+        if closed:
+            body = closed[0]
+        elif lead.startswith(">"):  # Markdown's quotation
+            body = [_QUOTE.sub("", line) for line in body]
+        beyond.append(closed[1] if closed else 0)
         behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
@@ -134,11 +144,12 @@ def turns_of(
         divided.append(behind)
     stray = _without_stray_lines(bodies, roles)
     for mark, role, body, behind, count in zip(marks, roles, bodies, divided, stray, strict=False):
+        count += beyond[len(turns)]
         if body[0].rstrip().endswith("**") and "**" in lines[mark.line][: mark.start] and body[0].count("**") % 2:
             body[0] = body[0].rstrip()[:-2]
         stop = mark.line + len(body)
         words = "\n".join(line for line in body if line != PAGE_LINE)
-        left_out = tuple(n + 1 for n in range(stop, stop + count) if lines[n].strip())
+        left_out = tuple(n + 1 for n in range(stop, stop + count) if lines[n].strip() and not is_tag_line(lines[n]))
         turns.append(
             Turn(
                 role,
