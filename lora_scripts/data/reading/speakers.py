@@ -94,8 +94,9 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
         return _learned_pairs(marks, sum(map(bool, lines)))
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
     answering = _below_questions(marks, lines)
-    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names), answering))
-    return [names | _other_side(marks, names, lines)]
+    sides = ("assistant",) if _asked_without_label(marks, names, lines) else ("user", "assistant")
+    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names, sides), answering), sides)
+    return [names | _other_side(marks, names, sides)]
 
 
 def _role_by_title(name: str) -> str | None:
@@ -103,13 +104,13 @@ def _role_by_title(name: str) -> str | None:
     return person_role(name) if name.isascii() or len(name) <= _LONGEST_PERSON else None
 
 
-def _other_side(marks: Sequence[Mark], names: Mapping[str, str], lines: Sequence[str]) -> dict[str, str]:
+def _other_side(marks: Sequence[Mark], names: Mapping[str, str], fillable: Sequence[str]) -> dict[str, str]:
     """Where one side has no name: the unknown name that takes turns with the other side."""
     sides = {role for role in names.values() if role in ("user", "assistant")}
     if len(sides) != 1:
         return {}
     missing = "user" if sides == {"assistant"} else "assistant"
-    if missing == "user" and _asked_without_label(marks, names, lines):
+    if missing not in fillable:
         return {}
     titled = [m.name for m in marks if m.name not in names and _role_by_title(m.name) == missing]
     if len(titled) >= max(3, 0.5 * len(_in(marks, names))):  # 网友“小花”, 网友“小草”, …: each may come once
@@ -180,8 +181,8 @@ def _without_quotes(marks: Sequence[Mark], names: dict[str, str], answering: set
     return names
 
 
-def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
-    """Add unknown names that stand where a turn is missing, and nearly only there."""
+def _fill_gaps(marks: Sequence[Mark], names: dict[str, str], fillable: Sequence[str]) -> dict[str, str]:
+    """Add unknown names that stand where a turn of a ``fillable`` role is missing, and nearly only there."""
     unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS and not role_of(m.name))
     while unknown:
         filled: Counter[tuple[str, str]] = Counter()
@@ -201,6 +202,8 @@ def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
         if not filled:
             break
         (name, role), count = filled.most_common(1)[0]
+        if role not in fillable:
+            break
         if count < 2 or count < 0.6 * unknown[name]:
             break
         names = {**names, name: role}

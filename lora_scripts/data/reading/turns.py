@@ -73,7 +73,7 @@ def _is_title(body: Sequence[str]) -> bool:
     return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
 
 
-def _is_topic(line: str) -> bool:
+def is_section_title(line: str) -> bool:
     """Whether a line is the title of a section, under which several records stand."""
     ornamented_number = line.strip()[:1] in "=*—－-" and any(map(str.isdigit, line))
     return bool(_TITLE.fullmatch(line)) and not _is_divider(line) and not ornamented_number
@@ -130,7 +130,7 @@ def turns_of(
         elif lead.startswith(">"):  # Markdown's quotation
             body = [_QUOTE.sub("", line) for line in body]
         beyond.append(closed[1] if closed else 0)
-        behind = any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
+        behind = any(lines[n].strip() and not is_section_title(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
             if outside or not body[-1].strip() or (opens and _is_title(body)):
@@ -172,7 +172,7 @@ def _without_stray_lines(bodies: list[list[str]], roles: Sequence[str]) -> list[
     last = [i for i, role in enumerate(roles) if role == "assistant" and roles[i + 1 : i + 2] != ["assistant"]]
     last = [i for i in last if PAGE_LINE not in bodies[i]]
     counts = [0] * len(bodies)
-    for i, count in zip(last, stray_line_counts([bodies[i] for i in last], _is_topic), strict=True):
+    for i, count in zip(last, stray_line_counts([bodies[i] for i in last], is_section_title), strict=True):
         if count:
             counts[i] = count
             del bodies[i][-count:]
