@@ -62,8 +62,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请用 `preview` 看几条",
     ),
     "finding.third_speakers": (
-        "{count} turns of speakers who neither ask nor answer were left out: {names}",
-        "{names} 既不提问也不回答，其 {count} 段话没有读入",
+        "{count} turns of speakers who neither ask nor answer were left out: {names} (lines {lines})",
+        "{names} 既不提问也不回答，其 {count} 段话没有读入（第 {lines} 行）",
     ),
     "finding.third_speakers.fix": (
         "give them a role with `roles` if they should be learned",
@@ -107,6 +107,42 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} lines below the last record are not read",
         "最后一条之后的 {count} 行没有读入",
     ),
+    "finding.record_marks": (
+        "{marks} stands at all questions or all answers and is not learned",
+        "每个问题或每个答案都带有 {marks}，不会学进去",
+    ),
+    "answers_apart": (
+        "the answers stand apart from the {questions} questions, and {answers} of them are numbered like these",
+        "答案与题目分开：题目有 {questions} 道，能按题号对上的答案有 {answers} 个",
+    ),
+    "answers_apart.fix": ("write each answer below its question", "请把每个答案写在它的题目下面"),
+    "finding.answers_by_number": (
+        "{count} answers below this heading (lines {lines}) were put to the questions above it by their numbers",
+        "此标题下的 {count} 个答案（第 {lines} 行），已按题号与上面的题目配对",
+    ),
+    "finding.answers_by_number.fix": ("look at a few with `preview`", "请用 `preview` 看几条"),
+    "finding.subtitles": (
+        "{count} times of subtitles are not learned",
+        "字幕共 {count} 条时间码，不会学进去",
+    ),
+    "finding.front_matter": (
+        "the front matter (lines {lines}) is not read",
+        "文件头部的元数据（第 {lines} 行）没有读入",
+    ),
+    "finding.stray_lines": (
+        "{count} lines below an answer that no other answer has (titles, comments, remarks) are not read: lines {lines}",
+        "答案下面有 {count} 行其他答案都没有的内容（标题、注释、说明等），没有读入：第 {lines} 行",
+    ),
+    "finding.stray_lines.fix": (
+        "look at those lines; remove the blank line above what belongs to the answer",
+        "请查看这些行；属于答案的，请去掉它上面的空行",
+    ),
+    "finding.unusual_lines": (
+        "{count} answers go on where the others end (a second line, or one behind a blank line), and are learned with"
+        " it: lines {lines}",
+        "有 {count} 个答案比其他答案多出内容（另起一行，或隔了空行），已作为答案的一部分学习：第 {lines} 行",
+    ),
+    "finding.unusual_lines.fix": ("look at those lines", "请查看这些行"),
     "finding.record_fields": (
         "{count} lines of fields below the answers are not read: {names}",
         "答案下面的 {count} 行字段没有读入：{names}",

@@ -15,7 +15,7 @@ from statistics import median_low
 from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alternatives
 from lora_scripts.data.reading.dialogues import Remarks, Turn
-from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_notice, without_notices
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
@@ -26,12 +26,19 @@ from lora_scripts.messages import text as say
 PAUSE_MINUTES = 6 * 60  # between messages from which a new conversation begins
 _NIGHT_MINUTES = 30  # the same where midnight lies between them
 _FEWEST = 3  # messages
+_CARRIED = 0.6  # share of the changes of speaker that are between two people who carry a chat
+_PASSING = 5  # how often these two speak for one message of somebody who passes by
 _LEAST_SHARE = 0.15  # of the non-blank lines that begin a message
+_TIMED_NAME = r"(?P<name>[^\s\[\]()（）][^\n\[\]()（）]{0,39}?)"  # its time in brackets ends it, so it may hold a colon
 _NAME = r"(?P<name>[^\s:：\[\]][^\n:：\[\]]{0,39}?)"
 # How a message begins: with its words on the same line, or below.
 _LAYOUTS = {
     "inline": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*[:：](?P<text>.*)"),
-    "name_and_time": re.compile(rf"[\s\u200e]*{_NAME}\s*[\[(（]{STAMP}[\])）]\s*[:：](?P<text>.*)"),
+    "name_and_time": re.compile(rf"[\s\u200e]*{_TIMED_NAME}\s*[\[(（]{STAMP}[\])）]\s*[:：](?P<text>.*)"),
+    # A number of the other side may follow, as in lists of short messages.
+    "name_time_text": re.compile(
+        rf"[\s\u200e]*(?!\d{{4}}[-/.年]){_NAME}[\s,，|]+{STAMP}(?:\s+[:：]|\s*[:：](?!\d)|\s*\|)\s*(?:\+?\d[\d \-]{{5,}}\s*\|\s*)?(?P<text>\S.*)"
+    ),
     "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
     "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{STAMP}[\]】)）]?\s*(?P<text>)"),
 }
@@ -95,7 +102,10 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
     third = [t for t in turns if t.role == "other"]
     if third:
         who = listed(dict.fromkeys(t.shown for t in third))
-        remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
+        stops = {post.line + 1: post.stop for post in posts}
+        ranges = [line_range(t.line, stops[t.line]) for t in third]
+        values: dict[str, object] = {"count": len(third), "names": who, "lines": listed_lines(ranges)}
+        remarks.append(("warning", "third_speakers", third[0].line, values))
     if notices:
         remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
     if any(line.strip() for line in lines[: posts[0].line]):
@@ -217,7 +227,10 @@ def _roles_of(
         for name, role in by_role.items():
             plain = plain_name(name)
             if not role and plain not in _NOT_TELLING:
-                by_role[name] = "other" if _is_third(plain) else (role_of(plain) or person_role(plain) or "")
+                known = role_of(plain) or person_role(plain) or ""
+                # a system's messages between those of people are notices
+                by_role[name] = "other" if _is_third(plain) or known == "system" else known
+        by_role |= dict.fromkeys(_passers_by(posts, counts), "other")
 
     def ask(key: str, readings: Sequence[dict[str, str]]) -> Exception:
         sides = ("user", "assistant")
@@ -254,6 +267,17 @@ def _roles_of(
 def _fit(posts: Sequence[_Post], names: Mapping[str, str]) -> float:
     """``role_score`` less the share of messages that a reading leaves out."""
     return role_score(_turns(posts, names)) - 2 * sum(names[p.name] == "other" for p in posts) / len(posts)
+
+
+def _passers_by(posts: Sequence[_Post], counts: Counter[str]) -> list[str]:
+    """Who says next to nothing in a chat that two others carry, whatever the name is known for."""
+    if len(counts) < 3:
+        return []
+    two = [name for name, _ in counts.most_common(2)]
+    changes = sum({a.name, b.name} == set(two) for a, b in pairwise(posts))
+    if changes < _CARRIED * (len(posts) - 1):
+        return []
+    return [name for name, count in counts.items() if name not in two and count * _PASSING <= counts[two[1]]]
 
 
 def _is_third(name: str) -> bool:

@@ -22,7 +22,8 @@ class Turn:
     """One turn: ``line`` (1-based), its ``words``, and what stands before it.
 
     ``blank`` lines, a ``numbered`` prefix, a ``divided`` line; ``inline`` where it stands in the line of another.
-    ``stop``: the number of its last line, 0 where its words tell.
+    ``stop``: the number of its last line, 0 where its words tell. ``left_out``: numbers of the lines below it that are
+    no part of it (``stray_lines.py``).
     """
 
     role: str
@@ -35,6 +36,7 @@ class Turn:
     divided: bool = False
     inline: bool = False
     stop: int = 0
+    left_out: tuple[int, ...] = ()
 
 
 _GREETS = re.compile(

@@ -11,7 +11,7 @@ from lora_scripts.data.reading.columns import RowLayout, given_columns
 from lora_scripts.data.reading.evidence import hypotheses, profile_columns
 from lora_scripts.data.reading.labels import Mark, find_marks
 from lora_scripts.data.reading.line_roles import LineRoles
-from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, is_field_name, role_of
+from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, is_field_name, listed, plain_name, role_of
 from lora_scripts.data.reading.rows import Row, read_rows
 from lora_scripts.data.records import Parsed
 
@@ -58,10 +58,14 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
         return None
     records = _records(lines, [m for m in marks if m.name in labels], labels)
     rows = [{f.name: _value(lines, f) for f in fields} for fields in records]
+    people = _fields_of_people(rows) if not columns else {}
+    rows = [{name: value for name, value in row.items() if name not in people} for row in rows]
     place = f"{where}:{records[0][0].line + 1}"
-    names = list(labels.values())
+    names = [name for name in labels.values() if name not in people]
     ranked = hypotheses(names, profile_columns(rows), given_columns(names, columns, place))
-    if not ranked or (not columns and _is_transcript(labels, ranked[0].layout)):
+    if not ranked and not people:
+        return None
+    if ranked and not columns and _is_transcript(labels, ranked[0].layout):
         return None
     drafts = [Row(fields[0].line + 1, row) for fields, row in zip(records, rows, strict=True)]
     parsed = read_rows(drafts, "form", where, columns, roles, header_line=records[0][0].line + 1)
@@ -70,14 +74,24 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
     parsed.drafts = list(parsed.drafts)
     account = LineRoles(lines)
     account.assign_preamble(records[0][0].line)
-    used = ranked[0].layout.columns()
+    used = ranked[0].layout.columns() if ranked else {}
     for fields in records:
         for field, after in zip(fields, [*fields[1:], None], strict=True):
             account.assign(field.line, field.stop, used.get(field.name, "metadata"))
             account.assign(field.stop, after.line if after else field.end, "metadata")
+    if people:
+        parsed.remarks.append(
+            ("info", "record_fields", records[0][0].line + 1, {"count": len(rows), "names": listed(people)})
+        )
     if any(line.strip() for line in lines[: records[0][0].line]):
         parsed.remarks.append(("info", "preamble", 1, {"lines": records[0][0].line}))
     return account.account(parsed)
+
+
+def _fields_of_people(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Fields that say who asked or answered (Customer: n/a), by their values: one, none, or names."""
+    profiles = profile_columns(rows)
+    return {name: name for name, profile in profiles.items() if _is_person(plain_name(name)) and not profile.is_text}
 
 
 def _labels(marks: Sequence[Mark]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from lora_scripts.data.reading.names import plain_name, role_of
 from lora_scripts.data.reading.turn_evidence import asks, ends_asking
 
 _LEAD = (
-    r"[\s>#*•●·\-]*"
+    r"[\s>#*•●·■◆◇★☆▶►→▪\-]*"
     r"(?:[\[(（]?\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?[\])）]?\s+"
     r"|\[?\d{1,2}:\d{2}(?::\d{2})?\]?\s+)?"
     r"(?P<number>(?:第\s*)?(?:\d{1,6}\s*[.、．)）]|[一二三四五六七八九十百零〇]{1,6}\s*[、．)）])\s*"
@@ -21,9 +21,11 @@ _LEAD = (
     r"\*{0,2}"
 )
 _NAME = r"[^\W\d_][\w \-·'’“”&/.]{0,23}?(?:\s*[（(][^（）()\n]{1,16}[)）])?"
+_DOTTED = re.compile(r"[QqAa][.．]\d{1,5}")
 _MARK = re.compile(
     rf"{_LEAD}(?:[【\[〔［<＜「『]\s*\|?(?P<boxed>{_NAME})\|?\s*[】\]〕］>＞」』]\*{{0,2}}\s*{COLON}?"
-    r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）])"
+    r"|(?P<counted>(?:[QqAa]|问题?|答案?|提问|回答)\s?\d{1,5})\s*(?:[.．](?!\d)|[、)）|｜])"
+    rf"|(?P<dotted>{_DOTTED.pattern})(?=\s)"
     rf"|(?P<bare>{_NAME})\*{{0,2}}\s*{COLON}(?!//))\*{{0,2}}\s*"
 )
 _HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
@@ -67,6 +69,7 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
     """The lines that begin with a label, whoever's."""
     out: list[Mark] = []
     without_colon: list[Mark] = []
+    dotted: set[str] = set()
     blank = 1
     for number, line in enumerate(lines):
         if not line.strip():
@@ -82,7 +85,7 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
         if heading and role_of(name := plain_name(heading["bare"])):
             out.append(Mark(number, name, heading["bare"], heading.end(), False, blank))
         if found:
-            shown = (found["boxed"] or found["counted"] or found["bare"]).strip()
+            shown = (found["boxed"] or found["counted"] or found["dotted"] or found["bare"]).strip()
             name = plain_name(shown)
             # The limit keeps clauses ("双方协商一致的情况下：") from being taken for names.
             if (
@@ -91,7 +94,10 @@ def find_marks(lines: Sequence[str]) -> list[Mark]:
                 and (name.isascii() or len(name) <= _MAX_CJK)
             ):
                 out.append(Mark(number, name, shown, found.end(), bool(found["number"]), blank))
+            dotted |= {name} if found["dotted"] else set()
         blank = 0
+    if dotted == {"a"}:  # A.3: an option; with Q.3 an answer
+        out = [mark for mark in out if not _DOTTED.fullmatch(mark.shown)]
     roles = Counter(role_of(mark.name) for mark in without_colon)
     enough = max(len(out), _LEAST_PARTED * sum(map(bool, lines)))
     if min(roles["user"], roles["assistant"]) >= _FEWEST_PARTED and len(without_colon) > enough:
@@ -135,19 +141,41 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
     Empty where fewer than half of such answers have one.
     """
     spoken = [m for m in marks if names[m.name] in ("user", "assistant")]
-    found, missing, answers = [], 0, 0
+    found, missing, count = list[Mark](), 0, 0
     for before, mark in pairwise([None, *spoken]):
         assert mark is not None
         if names[mark.name] != "assistant":
             continue
-        answers += 1
+        count += 1
         start = before.line + 1 if before else 0
         if before and (names[before.name] == "user" or start == mark.line):
             continue
         missing += 1
-        if question := _question_above(lines, start, mark.line, answers):
-            found.append(question)
+        if question := _question_above(lines, start, mark.line, count):
+            questions, count = _with_unanswered(lines, question, mark.line, count)
+            found += questions
     return found if len(found) >= max(1, 0.5 * missing) else []
+
+
+def _with_unanswered(lines: Sequence[str], question: Mark, stop: int, count: int) -> tuple[list[Mark], int]:
+    """A numbered question, those that are counted on below it in front of its answer, and the last one's number.
+
+    The last one is answered, the others are not. What stands below one of these may be its answer.
+    """
+    here = match_number(lines[question.line]) if question.numbered else None
+    if here is None or number_value(here) != count:
+        return [question], count
+    out = [question]
+    for number in range(question.line + 1, stop):
+        below = match_number(lines[number])
+        apart = number == stop - 1 or not lines[number - 1].strip()
+        if below and number_value(below) == count + 1 and apart:
+            blank = 0
+            while not lines[number - blank - 1].strip():
+                blank += 1
+            out.append(Mark(number, UNLABELLED, UNLABELLED, below.end(), True, blank, sure=False))
+            count += 1
+    return out, count
 
 
 def _question_above(lines: Sequence[str], start: int, stop: int, count: int) -> Mark | None:

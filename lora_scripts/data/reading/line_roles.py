@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from lora_scripts.data.records import UNIT_ROLES, Parsed
 from lora_scripts.errors import DataError
@@ -60,10 +61,20 @@ class LineRoles:
         """``parsed`` with the units of its text, and a remark about lines that were not understood."""
         parsed.units = self.units()
         if unread := self.not_understood():
-            shown = ", ".join(map(str, unread[:_MOST_PLACES])) + (" …" if len(unread) > _MOST_PLACES else "")
-            values: dict[str, object] = {"count": len(unread), "lines": shown}
+            values: dict[str, object] = {"count": len(unread), "lines": listed_lines(unread)}
             parsed.remarks.append(("warning", "lines_not_understood", unread[0] - self._first + 1, values))
         return parsed
+
+
+def listed_lines(numbers: Iterable[int | str]) -> str:
+    """The first of some line numbers, or ranges of such, for a message."""
+    first = list(islice(numbers, _MOST_PLACES + 1))
+    return ", ".join(map(str, first[:_MOST_PLACES])) + (" …" if len(first) > _MOST_PLACES else "")
+
+
+def line_range(first: int, last: int) -> int | str:
+    """Lines ``first`` to ``last`` for ``listed_lines``."""
+    return first if last <= first else f"{first}-{last}"
 
 
 def refuse_unread(units: Counter[str], where: str) -> None:

@@ -13,7 +13,7 @@ from lora_scripts.errors import DataError
 _USER_NAMES_WORDS = """
 用户 客户 顾客 问 提问 问题 咨询 咨询者 咨询人 咨询内容 当事人 提问者 提问人 问者 问话人 求助 求助者 求助人 患者
 病人 学生 学员 员工 职工 劳动者 买家 消费者 网友 网民 来访者 来电者 来电人 来信 来信人 市民 群众 居民 家长 家属
-业主 住户 访客 观众 游客 来宾 粉丝 玩家 车主 租客 请教 题目 问题描述 人类 投诉人 申请人 读者 听众 乘客 旅客 会员
+记者 业主 住户 访客 观众 游客 来宾 粉丝 玩家 车主 租客 请教 题目 问题描述 人类 投诉人 申请人 读者 听众 乘客 旅客 会员
 租户 委托人 咨询问题 用户提问 用户问题 客户提问 客户问题 我 user human client customer question q query prompt
 questioner asker ask patient student visitor guest caller buyer member instruction inquiry enquiry me you
 employee input prompter citizen reader tenant traveller traveler passenger customer_question client_question
@@ -25,7 +25,7 @@ _ASSISTANT_NAMES_WORDS = """
 模型 ai 人工智能 法官 工作人员 hr 人事 导师 教师 教练 管理员 坐席 座席 话务员 店家 卖家 商家 律师答复 律师回复
 律师回答 专家解答 专家回复 专家回答 医生回复 医生回答 官方回复 官方答复 回应 法务 医师 药师 护士 营养师 咨询师
 心理咨询师 店员 讲解员 馆员 图书管理员 前台 值班员 志愿者 社工 班主任 辅导员 教员 教务 客户经理 经理 技师 师傅
-工程师 技术支持 管家 民警 警官 检察官 公证员 仲裁员 调解员 会计 会计师 税务师 理财师 理财顾问 分析师 药剂师 售后
+发言人 话术 工程师 技术支持 管家 民警 警官 检察官 公证员 仲裁员 调解员 会计 会计师 税务师 理财师 理财顾问 分析师 药剂师 售后
 智能客服 人工客服 主任 参考答案 标准答案 解析 assistant answer a reply response bot agent helper gpt chatgpt
 model lawyer attorney doctor expert teacher support advisor adviser counsel counselor counsellor consultant
 staff operator output ans tutor representative rep service completion system_reply nurse seller clerk chatbot
@@ -56,12 +56,20 @@ _FIELDS_WORDS = """
 url subject title source category tag tags id summary conclusion example repository commit license licence file
 files author version name from to cc re warning tip reason step result email phone address keywords reference
 references status type 图片 语音 视频 文件 表情 链接 照片 details summary div span br li ul ol
-您好 你好 hello hi dear 亲 亲爱的
+发件人 收件人 发送时间 发送日期 抄送 密送 寄件人 寄件者 收件者 sender recipient bcc sent
 """
 # Lines of a text that begin like "name:" and are no speakers.
 FIELDS = frozenset(_FIELDS_WORDS.split())
+_MAIL_WORDS = """
+发件人 收件人 发送时间 发送日期 抄送 密送 主题 寄件人 寄件者 收件者 sender recipient from to cc bcc sent subject
+"""
+# Headers of mails; none of them is a speaker.
+MAIL_HEADERS = frozenset(_MAIL_WORDS.split())
+# Words that greet, in front of a colon; rarely they are how one of two speakers is called.
+SALUTATIONS = frozenset({"您好", "你好", "hello", "hi", "dear", "亲", "亲爱的"})
+FIELDS |= SALUTATIONS
 _FIELD_NAME = re.compile(
-    r"问(?!者|话人)|答(?!者)|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
+    r"问(?!者|话人)|答(?!者)|话术|要点|复|题|内容|描述|解析|解释|诉求|意见|方案|question|answer|reply|response|query|prompt|output"
     r"|instruction|input|completion|^[qa]$"
 )
 _STATUS_WORDS = """
@@ -76,10 +84,14 @@ _SIMPLE = str.maketrans(
     "戶師問題諮詢覆專醫顧學機統員護藥營養當業長親買賣眾訪網見導練級內標準參釋處議時間類別編號來",
     "户师问题咨询复专医顾学机统员护药营养当业长亲买卖众访网见导练级内标准参释处议时间类别编号来",
 )
+# What says which question or answer a field holds.
+_WHICH = re.compile(
+    r"(?:补充|追加|标准|参考|推荐|正确)((?:提问|问题|回答|解答|答复|回复|话术))|((?:答案|回答|答复|回复|解答))(?:要点|内容|示例)"
+)
 _ROLES = ("user", "assistant", "system")
 # 第3题, 第三问: an ordinal and what is counted; 第3条 is none.
 _ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
-_PRIVATE = re.compile(r"[(（][^()（）]*\d{4,}[^()（）]*[)）]|\+?\d[\d \-]{5,}\d|\d{4,}|\S+@\S+")
+_PRIVATE = re.compile(r"[(（][^()（）]*\d{4,}[^()（）]*[)）]|\+?\d[\d \-]{5,}\d|\d{4,}|[\w.+\-]+@[\w\-]+\.\S+")
 _BETWEEN_NAMES = re.compile(r"[，、,]")
 _SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
 
@@ -89,6 +101,10 @@ def simple(raw: str) -> str:
     return unicodedata.normalize("NFKC", raw).casefold().translate(_SIMPLE)
 
 
+# How programs that write down speech call those who speak; only the number tells them apart.
+_NUMBERED_SPEAKER = re.compile(r"(说话人|发言人|讲话人|speaker|spk|participant)[\s_#]*(\d{1,3}|[a-z])")
+
+
 @lru_cache(maxsize=4096)
 def plain_name(raw: str) -> str:
     """A speaker's name as it is compared: NFKC, lower case, without a number or a remark in brackets behind it."""
@@ -96,6 +112,8 @@ def plain_name(raw: str) -> str:
     name = re.sub(r"\s*\([^()]*\)$", "", name)
     if name in USER_NAMES or name in ASSISTANT_NAMES:
         return name
+    if numbered := _NUMBERED_SPEAKER.fullmatch(name):
+        return numbered[1] + numbered[2]
     if counted := _ORDINAL.fullmatch(name):
         return "题目" if counted[1] == "题" else counted[1]
     short = _SUFFIX.sub("", name)
@@ -103,7 +121,9 @@ def plain_name(raw: str) -> str:
 
 
 def role_of(name: str) -> str | None:
-    """The role that a plain name is known for."""
+    """The role that a plain name is known for, also with a word that says which one of them (补充问题, 答案要点)."""
+    if name not in USER_NAMES and (part := _WHICH.fullmatch(name)):
+        name = part[1] or part[2]
     if name in USER_NAMES:
         return "user"
     if name in ASSISTANT_NAMES:
@@ -119,6 +139,8 @@ def is_field_name(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def person_role(name: str) -> str | None:
     """The role that a person's name tells, by its longest known word: 李律师, 客服小美, 患者王女士."""
+    if _NUMBERED_SPEAKER.fullmatch(name):
+        return None
     longest = next((word for word in name.split() if role_of(word)), "")
     for size in range(min(len(name) - 1, 6), 1, -1):
         longest = longest or next((part for part in (name[:size], name[-size:]) if role_of(part)), "")

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.labels import match_number, number_value
-from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
+from lora_scripts.data.reading.record_marks import without_common_marks
+from lora_scripts.data.reading.stray_lines import is_fragment
 from lora_scripts.data.reading.turn_evidence import asks, ends_asking
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
@@ -20,6 +22,9 @@ Line = tuple[int, str]
 Pair = tuple[Line, list[Line]]
 
 _FEWEST = 3
+_MOST_FRAGMENTS = 3  # blocks that are no pairs
+_ASKING_MORE = 0.3  # share of the lines by which more first fields than second ones ask, for a tab to part pairs
+_TO_FILL_IN = re.compile(r"\s*(?:[□☐☑○◯◻]|_{3,}|[（(][ \u3000_]*[)）]\s*\S)")
 _COUNT_LINE = re.compile(r"\W*(\d{1,6})\W*")
 _BETWEEN = re.compile(r"\t+|(?<=[?？])[ 　]+(?=\w)|\s*——\s*|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
 
@@ -43,22 +48,56 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     kind, told, pairs = next((r for r in readings if r[2]), ("", "", []))
     if not pairs:
         return None
+    if _is_questionnaire(pairs):
+        return None
+    left_out = _fragments_between(filled, pairs) if kind == "blocks" else []
+    pairs, marks = _without_marks(pairs)
     drafts = [_draft(pair) for pair in pairs]
     remarks: list[tuple[str, str, int, dict[str, object]]] = [("warning", told, drafts[0].line, {"count": len(drafts)})]
     above = sum(number < drafts[0].line for number, _ in filled)
     if above:
         remarks.append(("info", "preamble", 1, {"lines": drafts[0].line - 1}))
+    if marks:
+        remarks.append(("info", "record_marks", drafts[0].line, {"marks": " ".join(marks)}))
+    if left_out:
+        shown = listed_lines(number + first - 1 for number in left_out)
+        remarks.append(("warning", "stray_lines", left_out[0], {"count": len(left_out), "lines": shown}))
     if touched:
         remarks.append(("info", "invisible_characters", 1, {"count": touched}))
     account = LineRoles(written, first)
     for number in counts:
         account.assign(number - 1, number, "metadata")
     account.assign_preamble(drafts[0].line - 1)
+    for number in left_out:
+        account.assign(number - 1, number, "left_out")
     for (question, _), answer in pairs:
         account.assign(question - 1, question, "question")
         for number, _ in answer:
             account.assign(number - 1, number, "answer" if number != question else "question")
     return account.account(Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks))
+
+
+def _is_questionnaire(pairs: Sequence[Pair]) -> bool:
+    """Whether most answers are boxes to tick or lines to fill in."""
+    return sum(bool(answer) and bool(_TO_FILL_IN.match(answer[0][1])) for _, answer in pairs) >= 0.5 * len(pairs)
+
+
+def _fragments_between(filled: Sequence[Line], pairs: Sequence[Pair]) -> list[int]:
+    """Numbers of the lines between and below the pairs."""
+    read = {number for question, answer in pairs for number, _ in (question, *answer)}
+    return [number for number, _ in filled if number > pairs[0][0][0] and number not in read]
+
+
+def _without_marks(pairs: list[Pair]) -> tuple[list[Pair], list[str]]:
+    """``pairs`` without the marks in front of all questions or all answers, and these."""
+    questions, asked_with = without_common_marks([words for (_, words), _ in pairs])
+    numbers, answered_with = asked_with == "1", ""
+    firsts = [answer[0][1] if answer else "" for _, answer in pairs]
+    firsts, answered_with = without_common_marks(firsts, numbers)
+    out: list[Pair] = []
+    for ((number, _), answer), question, first in zip(pairs, questions, firsts, strict=True):
+        out.append(((number, question), [(answer[0][0], first), *answer[1:]] if answer else []))
+    return out, [mark for mark in dict.fromkeys((asked_with, answered_with)) if mark]
 
 
 def _counts_alone(lines: Sequence[str]) -> set[int]:
@@ -104,7 +143,9 @@ def _blocks(lines: Sequence[Line], gap: int = 1) -> list[Pair]:
     for _, answer in blocks:
         while answer and not answer[-1][1]:
             answer.pop()
-    return _if_they_ask(blocks)
+    asking = [b for b in blocks if asks(b[0][1]) or not is_fragment([b[0][1], *(words for _, words in b[1])])]
+    # what neither asks nor holds a sentence is a heading, a menu or the foot of a page
+    return _if_they_ask(asking if len(asking) >= _FEWEST and len(blocks) - len(asking) <= _MOST_FRAGMENTS else blocks)
 
 
 def _if_they_ask(blocks: list[Pair]) -> list[Pair]:
@@ -141,6 +182,11 @@ def _on_one_line(filled: Sequence[Line]) -> list[Pair]:
             pairs.append(((number, fields[0]), [(number, fields[1])]))
     asking = sum(asks(asked) for (_, asked), _ in pairs)
     answering = sum(not ends_asking(answer[0][1]) for _, answer in pairs)
+    if len(pairs) == len(filled) >= _FEWEST and all(line.count("\t") == 1 for _, line in filled):
+        told_apart = asking - sum(asks(answer[0][1]) for _, answer in pairs) >= _ASKING_MORE * len(pairs)
+        longer = sum(len(answer[0][1]) > len(asked) for (_, asked), answer in pairs) >= 0.8 * len(pairs)
+        if told_apart and longer:
+            return pairs
     if len(pairs) < max(_FEWEST, len(filled)) or asking < 0.8 * len(pairs) or answering < 0.9 * len(pairs):
         return []
     return pairs

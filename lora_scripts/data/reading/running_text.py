@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
 
 from lora_scripts.data.clean import scrub
+from lora_scripts.data.reading.answer_key import read_answer_key
 from lora_scripts.data.reading.blocks import read_blocks
 from lora_scripts.data.reading.chat_export import read_chat_export
 from lora_scripts.data.reading.forms import read_form
-from lora_scripts.data.reading.line_roles import refuse_unread
+from lora_scripts.data.reading.line_roles import line_range, refuse_unread
 from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.rows import read_rows
-from lora_scripts.data.reading.sections import Rows, ask_about_headings, read_sections, takes_headings, title_remarks
+from lora_scripts.data.reading.sections import (
+    MARKUP,
+    Rows,
+    ask_about_headings,
+    read_sections,
+    takes_headings,
+    title_remarks,
+)
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
+from lora_scripts.data.reading.subtitles import read_subtitles
 from lora_scripts.data.reading.tables import HEADER_ROWS, read_table, rows_below, sheet_header
 from lora_scripts.data.reading.transcript import read_transcript
-from lora_scripts.data.records import Parsed
+from lora_scripts.data.reading.turns import is_section_title
+from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 
 Names = Mapping[str, str | Sequence[str]] | None
@@ -48,12 +58,16 @@ def read_running_text(source: Source, roles: Names, columns: Names) -> Parsed | 
     text = source.whole or sample
     if (not roles or takes_headings(roles)) and len(_MARKDOWN_QUESTION.findall(sample)) >= _FEWEST_MARKDOWN:
         return read_markdown(source, roles, columns)
+    if not large and "-->" in text and (subtitles := read_subtitles(text, source.where, roles)):
+        return _accounted(subtitles, source.where)
     if not roles:
         refuse_names_without_colon(sample, source.where)
     for read in (_read_chat, _read_form):
         if found := read(sample, source.where, roles, columns):
             whole = len(source.whole or "") == len(sample)
             return _accounted(found if whole else read(source.text(), source.where, roles, columns), source.where)
+    if not large and not roles and (paper := read_answer_key(text, source.where, is_section_title)):
+        return _accounted(paper, source.where)
     parsed = read_blocks(source, roles) if large else read_transcript(text, source.where, roles)
     if parsed is None:
         parsed = read_table(source, columns, roles, sure=columns is not None)
@@ -76,6 +90,9 @@ def read_markdown(source: Source, roles: Names, columns: Names) -> Parsed | None
     text = scrub(source.text())[0]
     blocks = markdown_blocks(text.split("\n"))
     found = read_sections(blocks, source.where, roles, columns, _read_table)
+    front = next((n for n, block in enumerate(blocks) if block.level != MARKUP), 0)
+    if found and front and blocks[0].text.strip() == "---":
+        found.remarks.append(("info", "front_matter", 1, {"lines": line_range(1, front)}))
     if found and found.format == "tables" and (spoken := read_transcript(text, source.where, roles)):
         found = spoken
     if found is None and not len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
@@ -109,6 +126,7 @@ def read_html(source: Source, roles: Names, columns: Names) -> Parsed | None:
         spoken.remarks = [(s, k, shown[max(n, 1) - 1].line if n else 0, v) for s, k, n, v in spoken.remarks]
         spoken.remarks += title_remarks(shown)
         spoken.units["left_out"] += sum(block.level < 0 for block in blocks)
+        spoken.drafts = list(_with_own_places(spoken.drafts))
         return spoken
     if found is None:
         ask_about_headings(blocks, source.where, _read_table)
@@ -146,7 +164,17 @@ def _read_form(text: str, where: str, roles: Names, columns: Names) -> Parsed | 
 def _accounted(parsed: Parsed | None, where: str) -> Parsed | None:
     if parsed:
         refuse_unread(parsed.units, where)
+        apart = _with_own_places(parsed.drafts)
+        parsed.drafts = list(apart) if isinstance(parsed.drafts, Sequence) else apart
     return parsed
+
+
+def _with_own_places(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    """``drafts``, with an index for those that begin on one line."""
+    for _, group in groupby(drafts, key=lambda draft: (draft.part, draft.line)):
+        same = list(group)
+        for number, draft in enumerate(same, 1):
+            yield replace(draft, index=str(number)) if len(same) > 1 and not draft.index else draft
 
 
 def refuse_names_without_colon(text: str, where: str) -> None:

@@ -7,8 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 
-from lora_scripts.data.reading.labels import Mark
-from lora_scripts.data.reading.names import FIELDS, STATUS_FIELDS, THIRD_NAMES, is_field_name, person_role, role_of
+from lora_scripts.data.reading.labels import Mark, match_number
+from lora_scripts.data.reading.names import (
+    FIELDS,
+    SALUTATIONS,
+    STATUS_FIELDS,
+    THIRD_NAMES,
+    is_field_name,
+    person_role,
+    role_of,
+)
 from lora_scripts.data.reading.turn_evidence import ends_asking
 
 _SURNAMES = (
@@ -21,6 +29,8 @@ _PERSON = re.compile(
 )
 
 _LONGEST_PERSON = 7  # characters of a Chinese nickname with a title
+_CLAUSE = re.compile(r"\s*第[\d一二三四五六七八九十百]{1,4}条(?:\s|：|:|$)")
+_LEAST_CLAUSES = 0.15  # share of the lines that begin a clause, from which a text is a contract or a statute
 _LEAST_SHARE = 0.02  # of the lines that an unknown pair has to open
 
 
@@ -79,11 +89,14 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
         usual = [n for n, c in counts.items() if c >= max(2, 0.2 * max(counts.values())) and n not in FIELDS]
         names |= {n: role for n in usual if (role := _role_by_title(n))}
     if not {"user", "assistant"} & set(names.values()):
+        if sum(bool(_CLAUSE.match(line)) for line in lines) >= _LEAST_CLAUSES * sum(map(bool, lines)):
+            return []  # the parties of a contract
         return _learned_pairs(marks, sum(map(bool, lines)))
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
     answering = _below_questions(marks, lines)
-    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names), answering))
-    return [names | _other_side(marks, names)]
+    sides = ("assistant",) if _asked_without_label(marks, names, lines) else ("user", "assistant")
+    names = _fill_gaps(marks, _without_quotes(marks, _fill_gaps(marks, names, sides), answering), sides)
+    return [names | _other_side(marks, names, sides)]
 
 
 def _role_by_title(name: str) -> str | None:
@@ -91,12 +104,14 @@ def _role_by_title(name: str) -> str | None:
     return person_role(name) if name.isascii() or len(name) <= _LONGEST_PERSON else None
 
 
-def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, str]:
+def _other_side(marks: Sequence[Mark], names: Mapping[str, str], fillable: Sequence[str]) -> dict[str, str]:
     """Where one side has no name: the unknown name that takes turns with the other side."""
     sides = {role for role in names.values() if role in ("user", "assistant")}
     if len(sides) != 1:
         return {}
     missing = "user" if sides == {"assistant"} else "assistant"
+    if missing not in fillable:
+        return {}
     titled = [m.name for m in marks if m.name not in names and _role_by_title(m.name) == missing]
     if len(titled) >= max(3, 0.5 * len(_in(marks, names))):  # 网友“小花”, 网友“小草”, …: each may come once
         return dict.fromkeys(titled, missing)
@@ -106,6 +121,14 @@ def _other_side(marks: Sequence[Mark], names: Mapping[str, str]) -> dict[str, st
         if count >= 2 and min(sum(spoken), len(spoken) - sum(spoken)) >= max(2, 0.4 * len(_in(marks, names))):
             return {name: missing}
     return {}
+
+
+def _asked_without_label(marks: Sequence[Mark], names: Mapping[str, str], lines: Sequence[str]) -> bool:
+    """Whether a numbered question without a label stands above most answers."""
+    labelled = {m.line for m in marks}
+    answers = [m.line for m in marks if names.get(m.name) == "assistant"]
+    above = [number - 1 for number in answers if number and number - 1 not in labelled]
+    return len(above) >= 3 and sum(bool(match_number(lines[n])) for n in above) >= 0.6 * len(answers)
 
 
 def _in(marks: Iterable[Mark], names: Mapping[str, str]) -> list[Mark]:
@@ -158,8 +181,8 @@ def _without_quotes(marks: Sequence[Mark], names: dict[str, str], answering: set
     return names
 
 
-def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
-    """Add unknown names that stand where a turn is missing, and nearly only there."""
+def _fill_gaps(marks: Sequence[Mark], names: dict[str, str], fillable: Sequence[str]) -> dict[str, str]:
+    """Add unknown names that stand where a turn of a ``fillable`` role is missing, and nearly only there."""
     unknown = Counter(m.name for m in marks if m.name not in names and m.name not in FIELDS and not role_of(m.name))
     while unknown:
         filled: Counter[tuple[str, str]] = Counter()
@@ -179,6 +202,8 @@ def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
         if not filled:
             break
         (name, role), count = filled.most_common(1)[0]
+        if role not in fillable:
+            break
         if count < 2 or count < 0.6 * unknown[name]:
             break
         names = {**names, name: role}
@@ -189,6 +214,9 @@ def _fill_gaps(marks: Sequence[Mark], names: dict[str, str]) -> dict[str, str]:
 def _learned_pairs(marks: Sequence[Mark], line_count: int) -> list[dict[str, str]]:
     """Two unknown names that alternate through the file, the first to speak asking; several where they are as good."""
     likely = [n for n, c in Counter(m.name for m in marks if m.name not in FIELDS).most_common(8) if c >= 2]
+    greeting = Counter(m.name for m in marks if m.name in SALUTATIONS).most_common(1)
+    if len(likely) == 1 and greeting and greeting[0][1] >= max(3, 0.8 * sum(m.name == likely[0] for m in marks)):
+        likely.append(greeting[0][0])
     best: list[tuple[int, str, str]] = []
     for first in likely:
         for second in likely:

@@ -16,11 +16,13 @@ from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alterna
 from lora_scripts.data.reading.dialogues import Remarks, Turn, drafts_of
 from lora_scripts.data.reading.inline import split_inline
 from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questions, weak_marks, without_options
-from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
+from lora_scripts.data.reading.record_marks import without_quotes
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
+from lora_scripts.data.reading.stray_lines import unusual_lines
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
@@ -67,7 +69,8 @@ def read_transcript(
         if layout is None:
             return None
         remarks += layout.remarks
-    parsed = _read(lines, seen, layout, given, LineRoles(text.split("\n") if pages else lines, first), pages)
+    account = LineRoles(text.split("\n") if pages else lines, first)
+    parsed = _read(lines, seen, layout, given, account, pages, first - 1)
     if parsed is None:
         return None
     if pages:
@@ -164,7 +167,7 @@ def _all_turns(
     marks = sorted([*marks, *unlabelled_questions(lines, marks, names)], key=lambda m: m.line)
     turns = turns_of(lines, marks, names, layout.header if layout else ())
     turns, inline = split_inline(turns, names, learn=not given)
-    return _with_unlabelled_answers(turns), inline
+    return _with_answers_of_one_line_questions(_with_unlabelled_answers(turns)), inline
 
 
 def _read(
@@ -174,9 +177,11 @@ def _read(
     given: Mapping[str, str],
     account: LineRoles,
     pages: Sequence[int],
+    above: int,
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
+    turns, quoted = _without_quotes(turns)
     said = [t for t in turns if t.role in ("user", "assistant", "system")]
     answered = any(t.role == "assistant" for t in said)
     if not given and len(lines) > _LONGEST_TURN * len(said):
@@ -198,7 +203,10 @@ def _read(
     footer = footer_start(lines, turns[-1].line)
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
-    remarks += _remarks(turns, seen, names, notices)
+    if quoted:
+        remarks.append(("info", "record_marks", first, {"marks": '"'}))
+    remarks += _remarks(turns, seen, names, notices, above)
+    remarks += _line_remarks(turns, above)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
     for turn in spoken:
         shown[turn.role][turn.shown or say("data.detail.unlabelled")] += 1
@@ -210,13 +218,18 @@ def _read(
     return account.account(Parsed("transcript", detail, drafts, remarks))
 
 
-def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int]) -> Remarks:
-    """What was not learned, or not as its label says."""
+def _remarks(
+    turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, str], notices: Sequence[int], above: int
+) -> Remarks:
+    """What was not learned, or not as its label says; ``above``: lines of the file in front of the text."""
     remarks: Remarks = []
+    values: dict[str, object]
     third = [t for t in turns if t.role == "other"]
     if third:
         who = listed(dict.fromkeys(t.shown for t in third))
-        remarks.append(("warning", "third_speakers", third[0].line, {"count": len(third), "names": who}))
+        ranges = [line_range(t.line + above, (t.stop or t.line) + above) for t in third]
+        values = {"count": len(third), "names": who, "lines": listed_lines(ranges)}
+        remarks.append(("warning", "third_speakers", third[0].line, values))
     fields = [t for t in turns if t.role == "metadata"]
     if fields:
         who = listed(dict.fromkeys(t.shown for t in fields))
@@ -224,7 +237,7 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     opened = {t.line - 1 for t in turns}
     inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and is_told_in_text(m.name)]
     if inside:
-        values: dict[str, object] = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
+        values = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
         remarks.append(("info", "labels_in_text", inside[0].line + 1, values))
     for role, kind in (("user", "unlabelled_questions"), ("assistant", "unlabelled_answers")):
         unlabelled = [t for t in turns if t.role == role and not t.shown]
@@ -233,6 +246,22 @@ def _remarks(turns: Sequence[Turn], seen: Sequence[Mark], names: Mapping[str, st
     if notices:
         remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
     return remarks
+
+
+def _line_remarks(turns: Sequence[Turn], above: int) -> Remarks:
+    """The lines below answers that were left out, and those that were kept though no other answer has any.
+
+    ``above``: lines of the file in front of the text.
+    """
+    left_out = [number for turn in turns for number in turn.left_out]
+    answers = [t for t in turns if t.role == "assistant" and not t.inline]
+    positions = unusual_lines([t.words.split("\n") for t in answers])
+    kept = [turn.line + position for turn, position in zip(answers, positions, strict=True) if position]
+    return [
+        (severity, kind, numbers[0], {"count": len(numbers), "lines": listed_lines(n + above for n in numbers)})
+        for severity, kind, numbers in (("warning", "stray_lines", left_out), ("info", "unusual_lines", kept))
+        if numbers
+    ]
 
 
 def _chosen(marks: list[Mark], names: Mapping[str, str]) -> list[Mark]:
@@ -265,6 +294,37 @@ def _chosen(marks: list[Mark], names: Mapping[str, str]) -> list[Mark]:
         if taken:
             out.append(mark)
     return out[::-1]
+
+
+def _with_answers_of_one_line_questions(turns: list[Turn]) -> list[Turn]:
+    """Where nearly all questions without a label have one line, an unanswered one's further lines are its answer."""
+    followed = zip(turns, [*turns[1:], None], strict=True)
+    open_ones = {i for i, (t, after) in enumerate(followed) if t.role == "user" and (not after or after.role == "user")}
+    asked = [t for i, t in enumerate(turns) if t.role == "user" and not t.shown and i not in open_ones]
+    if len(asked) < _FEWEST or sum("\n" not in t.words for t in asked) < 0.9 * len(asked):
+        return turns
+    out: list[Turn] = []
+    for i, turn in enumerate(turns):
+        head, _, rest = turn.words.partition("\n")
+        if i in open_ones and not turn.shown and turn.numbered and rest.strip():
+            out.append(replace(turn, words=head, stop=turn.line, left_out=()))
+            out.append(Turn("assistant", "", "", turn.line + 1, rest, 0, False, stop=turn.stop, left_out=turn.left_out))
+        else:
+            out.append(turn)
+    return out
+
+
+def _without_quotes(turns: list[Turn]) -> tuple[list[Turn], bool]:
+    """``turns`` without the quotes that stand around all words of a side; True where there were such."""
+    out, any_quoted = list(turns), False
+    for role in ("user", "assistant"):
+        at = [i for i, turn in enumerate(turns) if turn.role == role]
+        texts, quoted = without_quotes([turns[i].words for i in at])
+        any_quoted |= quoted
+        for i, words in zip(at, texts, strict=True) if quoted else ():
+            stop = turns[i].stop or turns[i].line + turns[i].words.count("\n")
+            out[i] = replace(turns[i], words=words, stop=stop)
+    return out, any_quoted
 
 
 def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:

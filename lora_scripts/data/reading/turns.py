@@ -10,10 +10,14 @@ from lora_scripts.data.reading.dialogues import Turn
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.record_headers import header_start
+from lora_scripts.data.reading.record_marks import close_tag, is_tag_line
+from lora_scripts.data.reading.stray_lines import stray_line_counts
 from lora_scripts.data.reading.timestamps import DATE_LINE
 
 _ANY_PAGE = re.compile(r"第\s*\d+\s*页|\bpage\s+\d|[-—–]\s*\d{1,4}\s*[-—–]\s*$", re.IGNORECASE | re.MULTILINE)
 _ORNAMENTED = re.compile(r"[—–=~（(【\[]")
+_QUOTE = re.compile(r"^\s*>\s?")
+_FEW_SYSTEM_TEXTS = 0.2  # share of the questions up to which a system text inside the file is a notice
 PAGE_LINE = "\x00"  # in place of a line that belongs to a page, not to the text
 _PAGE = re.compile(
     r"\W*第\s*\d+\s*页(?:\W*共\s*\d+\s*页)?\W*|\W*page\s+\d+(?:\s*(?:of|/)\s*\d+)?\W*|[-—–]\s*\d{1,4}\s*[-—–]",
@@ -31,17 +35,11 @@ _DIVIDER = re.compile(
     re.IGNORECASE,
 )
 
-
-_DIVIDER = re.compile(
-    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
-    r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
-    r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
-    re.IGNORECASE,
-)
-
-# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``二、工资``.
+# Titles of sections between records: ``## 工资``, ``第二章 工资``, ``【工资】``, ``【场景二】工资``, ``二、工资``.
 _TITLE = re.compile(
-    r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}|第[\d一二三四五六七八九十百]{1,4}\s*[章节部篇编类][^。；，：:?？]{0,24}"
+    r"\s{0,3}(?:#{1,6}\s+[^。；，]{1,40}"
+    r"|第[\d一二三四五六七八九十百]{1,4}\s*(?:部分|[章节部篇编类])\s*[：:]?[^。；，：:?？]{0,24}"
+    r"|[【〖][^】〗。；，]{0,12}[\d一二三四五六七八九十]{1,3}[^】〗。；，]{0,4}[】〗][^。；，：:?？]{1,20}"
     r"|[一二三四五六七八九十]{1,3}\s*[、.．]\s*[^。；，：:?？]{1,20}|[【〖]\s*[^】〗。；，]{1,20}[】〗]"
     r"|[=*—－-]{2,}\s*[^=*—-]{1,24}\s*[=*—－-]{2,}"
     r"|(?:chapter|part|section|topic)\s+[\dIVX]{1,4}\b.{0,40})\s*",
@@ -51,7 +49,7 @@ _TITLE = re.compile(
 
 # What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
 _END = re.compile(
-    r"\W*(?:(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
+    r"\W*(?:.{0,16}(?:到此|至此)(?:结束|为止)|(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
     r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
     re.IGNORECASE,
 )
@@ -75,7 +73,7 @@ def _is_title(body: Sequence[str]) -> bool:
     return bool(_TITLE.fullmatch(last)) and (last.lstrip().startswith("#") or not body[-2].strip())
 
 
-def _is_topic(line: str) -> bool:
+def is_section_title(line: str) -> bool:
     """Whether a line is the title of a section, under which several records stand."""
     ornamented_number = line.strip()[:1] in "=*—－-" and any(map(str.isdigit, line))
     return bool(_TITLE.fullmatch(line)) and not _is_divider(line) and not ornamented_number
@@ -109,19 +107,30 @@ def turns_of(
     if not marks:
         return turns
     roles = [names.get(m.name, "user") for m in marks]  # without a label: a question
-    for i, role in enumerate(roles):  # a system text stands in front of a question; anywhere else it is a notice
-        if role == "system" and roles[i + 1 : i + 2] != ["user"]:
+    few = roles.count("system") <= _FEW_SYSTEM_TEXTS * roles.count("user")
+    # a system text stands in front of the first question or of many; anywhere else it is a notice
+    for i, role in enumerate(roles):
+        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few)):
             roles[i] = "other"
     last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
     signatures = _signatures(lines, ends, roles)
-    divided = False
+    bodies: list[list[str]] = []
+    beyond: list[int] = []  # lines behind the end tag of a turn
+    divided = [False]
     for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
         final = position + 1 == len(marks)
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
         body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
-        behind = stop < end and any(lines[n].strip() and not _is_topic(lines[n]) for n in range(stop, end))
+        lead = lines[mark.line][: mark.start].strip()
+        closed = close_tag(body, mark.shown) if lead.endswith(f"<{mark.shown}>") else None
+        if closed:
+            body = closed[0]
+        elif lead.startswith(">"):  # Markdown's quotation
+            body = [_QUOTE.sub("", line) for line in body]
+        beyond.append(closed[1] if closed else 0)
+        behind = stop < end and any(lines[n].strip() and not is_section_title(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
             if outside or not body[-1].strip() or (opens and _is_title(body)):
@@ -131,15 +140,46 @@ def turns_of(
                 body.pop()
             else:
                 break
+        bodies.append(body)
+        divided.append(behind)
+    stray = _without_stray_lines(bodies, roles)
+    for mark, role, body, behind, count in zip(marks, roles, bodies, divided, stray, strict=False):
+        count += beyond[len(turns)]
         if body[0].rstrip().endswith("**") and "**" in lines[mark.line][: mark.start] and body[0].count("**") % 2:
             body[0] = body[0].rstrip()[:-2]
         stop = mark.line + len(body)
         words = "\n".join([line for line in body if line != PAGE_LINE] if PAGE_LINE in body else body)
+        left_out = tuple(n + 1 for n in range(stop, stop + count) if lines[n].strip() and not is_tag_line(lines[n]))
         turns.append(
-            Turn(role, mark.name, mark.shown, mark.line + 1, words, mark.blank, mark.numbered, divided, stop=stop)
+            Turn(
+                role,
+                mark.name,
+                mark.shown,
+                mark.line + 1,
+                words,
+                mark.blank,
+                mark.numbered,
+                behind,
+                stop=stop,
+                left_out=left_out,
+            )
         )
-        divided = behind
     return turns
+
+
+def _without_stray_lines(bodies: list[list[str]], roles: Sequence[str]) -> list[int]:
+    """Take from the last answer of each record the lines that are no part of it; their number for each turn."""
+    last = [i for i, role in enumerate(roles) if role == "assistant" and roles[i + 1 : i + 2] != ["assistant"]]
+    last = [i for i in last if PAGE_LINE not in bodies[i]]
+    counts = [0] * len(bodies)
+    for i, count in zip(last, stray_line_counts([bodies[i] for i in last], is_section_title), strict=True):
+        if count:
+            counts[i] = count
+            del bodies[i][-count:]
+            while len(bodies[i]) > 1 and not bodies[i][-1].strip():
+                bodies[i].pop()
+                counts[i] += 1
+    return counts
 
 
 def without_pages(text: str) -> tuple[Sequence[str], list[int]]:
@@ -186,10 +226,11 @@ def account_for_turns(
         stop = turn.stop or start + turn.words.count("\n") + 1
         account.assign(start, stop, turn.role)
         account.assign(stop, end, "metadata")
-        if stop < end:
-            headers += [
-                n + 1
-                for n in range(stop, end)
-                if lines[n] != PAGE_LINE and lines[n].strip() and not _is_divider(lines[n])
-            ]
+        for number in turn.left_out:
+            account.assign(number - 1, number, "left_out")
+        headers += [
+            n + 1
+            for n in range(stop, end)
+            if lines[n] != PAGE_LINE and lines[n].strip() and not _is_divider(lines[n]) and n + 1 not in turn.left_out
+        ]
     return headers
