@@ -71,6 +71,9 @@ def _slip(row: re.Match[str], keys: Keys) -> tuple[str, str]:
         kinds.append("config.slip_tab")
     if set(_WIDE) & {*row["indent"], *colon} or (not free and set(_WIDE) & {*value[:1], *value[-1:], *comment[:1]}):
         kinds.append("config.slip_wide_space")
+    if value.strip()[:1] in ("{", "[") and set("：，") & set(value):
+        kinds.append("config.slip_wide_colon")
+        value = value.replace("：", ": ").replace("，", ", ")
     if "：" in colon:
         kinds.append("config.slip_wide_colon")
     elif colon == ":" and value and not value.startswith("//"):

@@ -64,7 +64,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "preview": ("Show records as the model sees them.", "按模型看到的样子显示记录。"),
     "preview_count": ("how many records", "显示几条"),
-    "preview_legend": ("green is learned, grey is only read", "绿色为学习内容，灰色只作上下文"),
+    "preview_legend": (
+        "training records (those that validate are not shown); green is learned, grey is only read",
+        "以下为训练记录（验证记录不显示）；绿色为学习内容，灰色只作上下文",
+    ),
     "chat": ("Talk to a base model with its adapter.", "与加载适配器的模型对话。"),
     "adapter": ("an adapter; several are stacked, each with its weight", "适配器；可给多个，按权重叠加"),
     "prompt": ("one question; without it a conversation begins", "单个问题；不给则进入对话"),

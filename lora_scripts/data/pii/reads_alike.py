@@ -29,8 +29,7 @@ def reading_of(path: Path) -> ReadingOfFile | None:
         return None
     roles = {r.source[len(str(path)) :]: tuple(m.role for m in r.messages) for r in reading.records}
     reasons = reading.ledger.reasons()
-    broken = sum(reasons.get(reason, 0) for reason in _BROKEN) + reading.ledger.units["not_understood"]
-    return ReadingOfFile(roles, reading.ledger.read, broken)
+    return ReadingOfFile(roles, reading.ledger.read, sum(reasons.get(reason, 0) for reason in _BROKEN))
 
 
 def reads_worse(source: ReadingOfFile, copy: ReadingOfFile | None, *, dropped: bool) -> str:

@@ -31,6 +31,7 @@ Values = Mapping[str, Any]
 CLEAR_MARGIN = 0.75  # points by which the best hypothesis has to beat the second
 FEWEST_UNNAMED = 2  # rows below the first that let columns without names be read
 _LONGEST_HEADER = 24
+_SHORT_TEXT = 10  # characters up to which texts under an unknown name are labels, not sentences
 FEWEST_ROWS = 6  # below it, content says little about a column
 _DATE = r"\d{4}[-/.年]\d{1,2}(?:[-/.月]\d{1,2}日?)?(?:[ T]*\d{1,2}:\d{2}(?::\d{2})?)?\S{0,6}|\d{1,2}:\d{2}(?::\d{2})?"
 _PERSON = (
@@ -323,7 +324,7 @@ def unread_columns(layout: RowLayout, profiles: Mapping[str, ColumnProfile]) -> 
         if name in used:
             continue
         plain = plain_header(name)
-        if is_metadata_name(plain) or not profile.is_text or profile.constant:
+        if is_metadata_name(plain) or not profile.is_text or profile.constant or profile.mean_length < _SHORT_TEXT:
             roles[name] = "metadata"
         elif question_score(plain) >= 1 or answer_score(plain) >= 1 or header_role(plain) or is_body_name(plain):
             roles[name] = "left_out"
