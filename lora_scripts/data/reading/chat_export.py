@@ -19,7 +19,7 @@ from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_l
 from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_notice, without_notices
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
-from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_score, swapped
+from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, role_score, swapped
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
@@ -227,7 +227,9 @@ def _roles_of(
         for name, role in by_role.items():
             plain = plain_name(name)
             if not role and plain not in _NOT_TELLING:
-                known = role_of(plain) or person_role(plain) or ""
+                known = role_of(plain) or _role_of_title(name, posts)
+                if known in given.values():
+                    known = ""  # that side is named by the user
                 # a system's messages between those of people are notices
                 by_role[name] = "other" if _is_third(plain) or known == "system" else known
         by_role |= dict.fromkeys(_passers_by(posts, counts), "other")
@@ -262,6 +264,15 @@ def _roles_of(
         who = {r: listed(n for n, role in names.items() if role == r) for r in ("user", "assistant")}
         remarks.append(("warning", "roles_by_evidence", posts[0].line + 1, dict(who)))
     return names, remarks
+
+
+def _role_of_title(name: str, posts: Sequence[_Post]) -> str:
+    """The role that a title in a nickname tells; nothing where such a person (赵师傅 of the workshop) mostly asks."""
+    role = person_role(plain_name(name)) or ""
+    texts = [post.words for post in posts if post.name == name]
+    if role == "assistant" and sum(map(asks, texts)) >= 0.5 * len(texts):
+        return ""
+    return role
 
 
 def _fit(posts: Sequence[_Post], names: Mapping[str, str]) -> float:

@@ -14,7 +14,9 @@ _MEDIA_WORDS = (
     "|document"
 )
 _MEDIA = re.compile(
-    rf"[\[［【<](?:{_MEDIA_WORDS})(?:消息|message)?(?:\s*[:：][^\]］】>]*|\s*\d+[\"″秒s]?)?[\]］】>]", re.IGNORECASE
+    rf"[\[［【<](?:{_MEDIA_WORDS})(?:消息|message)?(?:\s*[:：][^\]］】>]*|\s*\d+[\"″秒s]?)?[\]］】>]"
+    r"(?:\s*\d+[\"″'秒s]{1,2}(?=\s|$)|\s*[^\s\[\]]{1,80}\.[A-Za-z0-9]{2,5}(?=\s|$))?",
+    re.IGNORECASE,
 )
 _OMITTED = re.compile(
     r"\u200e?<?(?:media|image|video|audio|sticker|document|gif|contact card) omitted>?|<attached: [^>]*>"
