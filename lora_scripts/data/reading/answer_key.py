@@ -71,7 +71,12 @@ def read_answer_key(text: str, where: str, is_title: Callable[[str], bool]) -> P
     if any(line.strip() for line in lines[: questions[0].line]):
         remarks.append(("info", "preamble", 1, {"lines": questions[0].line}))
     remarks.append(
-        ("warning", "answers_by_number", heading + 1, {"count": len(drafts), "lines": line_range(answers[0][1] + 1, answers[-1][2])})
+        (
+            "warning",
+            "answers_by_number",
+            heading + 1,
+            {"count": len(drafts), "lines": line_range(answers[0][1] + 1, answers[-1][2])},
+        )
     )
     return account.account(Parsed("answer_key", say("data.detail.numbered"), drafts, remarks))
 

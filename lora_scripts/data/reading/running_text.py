@@ -16,7 +16,14 @@ from lora_scripts.data.reading.line_roles import line_range, refuse_unread
 from lora_scripts.data.reading.markup import html_blocks, markdown_blocks
 from lora_scripts.data.reading.paragraphs import read_paragraphs
 from lora_scripts.data.reading.rows import read_rows
-from lora_scripts.data.reading.sections import MARKUP, Rows, ask_about_headings, read_sections, takes_headings, title_remarks
+from lora_scripts.data.reading.sections import (
+    MARKUP,
+    Rows,
+    ask_about_headings,
+    read_sections,
+    takes_headings,
+    title_remarks,
+)
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.speakers import unmarked_speakers
 from lora_scripts.data.reading.subtitles import read_subtitles
