@@ -130,7 +130,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "文件头部的元数据（第 {lines} 行）没有读入",
     ),
     "finding.stray_lines": (
-        "{count} lines below an answer that no other answer has (titles, comments, remarks) are not read: lines {lines}",
+        "{count} lines below an answer as no other has (titles, comments, remarks) are not read: lines {lines}",
         "答案下面有 {count} 行其他答案都没有的内容（标题、注释、说明等），没有读入：第 {lines} 行",
     ),
     "finding.stray_lines.fix": (

@@ -15,7 +15,8 @@ from lora_scripts.messages import text as say
 
 _FEWEST = 3
 _HEADING = re.compile(
-    r"\W*(?:[一二三四五六七八九十]\s*[、.．]\s*)?(?:(?:参考|标准|正确)?(?:答案|解答)(?:[与及和]解析|部分|要点)?|(?:the )?(?:answers?|answer key|key|solutions))\W*",
+    r"\W*(?:[一二三四五六七八九十]\s*[、.．]\s*)?(?:(?:参考|标准|正确)?(?:答案|解答)(?:[与及和]解析|部分|要点)?"
+    r"|(?:the )?(?:answers?|answer key|key|solutions))\W*",
     re.IGNORECASE,
 )
 # Entries of a key on one line: ``1.B  2.C``.
@@ -70,14 +71,8 @@ def read_answer_key(text: str, where: str, is_title: Callable[[str], bool]) -> P
     remarks: list[tuple[str, str, int, dict[str, object]]] = []
     if any(line.strip() for line in lines[: questions[0].line]):
         remarks.append(("info", "preamble", 1, {"lines": questions[0].line}))
-    remarks.append(
-        (
-            "warning",
-            "answers_by_number",
-            heading + 1,
-            {"count": len(drafts), "lines": line_range(answers[0][1] + 1, answers[-1][2])},
-        )
-    )
+    values: dict[str, object] = {"count": len(drafts), "lines": line_range(answers[0][1] + 1, answers[-1][2])}
+    remarks.append(("warning", "answers_by_number", heading + 1, values))
     return account.account(Parsed("answer_key", say("data.detail.numbered"), drafts, remarks))
 
 

@@ -29,7 +29,8 @@ _FEWEST = 3  # messages
 _CARRIED = 0.6  # share of the changes of speaker that are between two people who carry a chat
 _PASSING = 5  # how often these two speak for one message of somebody who passes by
 _LEAST_SHARE = 0.15  # of the non-blank lines that begin a message
-_TIMED_NAME = r"(?P<name>[^\s\[\]()（）][^\n\[\]()（）]{0,39}?)"  # its time in brackets ends it, so it may hold a colon
+# In front of a time in brackets, which ends it: it may hold a colon.
+_TIMED_NAME = r"(?P<name>[^\s\[\]()（）][^\n\[\]()（）]{0,39}?)"
 _NAME = r"(?P<name>[^\s:：\[\]][^\n:：\[\]]{0,39}?)"
 # How a message begins: with its words on the same line, or below.
 _LAYOUTS = {
@@ -37,7 +38,8 @@ _LAYOUTS = {
     "name_and_time": re.compile(rf"[\s\u200e]*{_TIMED_NAME}\s*[\[(（]{STAMP}[\])）]\s*[:：](?P<text>.*)"),
     # A number of the other side may follow, as in lists of short messages.
     "name_time_text": re.compile(
-        rf"[\s\u200e]*(?!\d{{4}}[-/.年]){_NAME}[\s,，|]+{STAMP}(?:\s+[:：]|\s*[:：](?!\d)|\s*\|)\s*(?:\+?\d[\d \-]{{5,}}\s*\|\s*)?(?P<text>\S.*)"
+        rf"[\s\u200e]*(?!\d{{4}}[-/.年]){_NAME}[\s,，|]+{STAMP}(?:\s+[:：]|\s*[:：](?!\d)|\s*\|)\s*"
+        r"(?:\+?\d[\d \-]{5,}\s*\|\s*)?(?P<text>\S.*)"
     ),
     "time_first": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*(?P<text>)"),
     "name_first": re.compile(rf"[\s\u200e]*{_NAME}[\s:：,，|]+[\[【(（]?{STAMP}[\]】)）]?\s*(?P<text>)"),

@@ -14,6 +14,7 @@ from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import ASSISTANT_NAMES, USER_NAMES, is_field_name, listed, plain_name, role_of
 from lora_scripts.data.reading.rows import Row, read_rows
 from lora_scripts.data.records import Parsed
+from lora_scripts.errors import AmbiguousDataError, DataError
 
 Names = Mapping[str, str | Sequence[str]] | None
 
@@ -58,17 +59,23 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
         return None
     records = _records(lines, [m for m in marks if m.name in labels], labels)
     rows = [{f.name: _value(lines, f) for f in fields} for fields in records]
-    people = _fields_of_people(rows) if not columns else {}
+    people = _fields_of_people(rows) if not columns else frozenset()
     rows = [{name: value for name, value in row.items() if name not in people} for row in rows]
     place = f"{where}:{records[0][0].line + 1}"
     names = [name for name in labels.values() if name not in people]
+    columns = columns or _known_fields(names, rows)
     ranked = hypotheses(names, profile_columns(rows), given_columns(names, columns, place))
     if not ranked and not people:
         return None
     if ranked and not columns and _is_transcript(labels, ranked[0].layout):
         return None
     drafts = [Row(fields[0].line + 1, row) for fields, row in zip(records, rows, strict=True)]
-    parsed = read_rows(drafts, "form", where, columns, roles, header_line=records[0][0].line + 1)
+    try:
+        parsed = read_rows(drafts, "form", where, columns, roles, header_line=records[0][0].line + 1)
+    except DataError as error:
+        if ranked or isinstance(error, AmbiguousDataError):
+            raise
+        return None
     if parsed is None:
         return None
     parsed.drafts = list(parsed.drafts)
@@ -88,10 +95,21 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
     return account.account(parsed)
 
 
-def _fields_of_people(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _known_fields(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> dict[str, str] | None:
+    """Question and answer by what speakers' lines are called (标准话术), where headers of tables tell nothing."""
+    if len(names) < _FEWEST_FIELDS or hypotheses(names, profile_columns(rows), {}):
+        return None
+    known = {name: role_of(plain_name(name)) for name in names if is_field_name(plain_name(name))}
+    sides = {role: [n for n, r in known.items() if r == role] for role in ("user", "assistant")}
+    if any(len(side) != 1 for side in sides.values()):
+        return None
+    return {"question": sides["user"][0], "answer": sides["assistant"][0]}
+
+
+def _fields_of_people(rows: Sequence[Mapping[str, str]]) -> frozenset[str]:
     """Fields that say who asked or answered (Customer: n/a), by their values: one, none, or names."""
     profiles = profile_columns(rows)
-    return {name: name for name, profile in profiles.items() if _is_person(plain_name(name)) and not profile.is_text}
+    return frozenset(n for n, profile in profiles.items() if _is_person(plain_name(n)) and not profile.is_text)
 
 
 def _labels(marks: Sequence[Mark]) -> dict[str, str]:
@@ -141,7 +159,10 @@ def _value(lines: Sequence[str], field: _Field) -> str:
 
 def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
-    if all(is_field_name(name) and role_of(name) in ("user", "assistant") for name in labels):
+    roles = [role_of(name) for name in labels]
+    if roles == ["user", "assistant"] * (len(roles) // 2) or all(
+        is_field_name(name) and role in ("user", "assistant") for name, role in zip(labels, roles, strict=True)
+    ):
         return True
     sides = Counter(role_of(name) for name in labels)
     if min(sides["user"], sides["assistant"]) > 1 and not sides[None]:

@@ -25,8 +25,8 @@ _ASSISTANT_NAMES_WORDS = """
 模型 ai 人工智能 法官 工作人员 hr 人事 导师 教师 教练 管理员 坐席 座席 话务员 店家 卖家 商家 律师答复 律师回复
 律师回答 专家解答 专家回复 专家回答 医生回复 医生回答 官方回复 官方答复 回应 法务 医师 药师 护士 营养师 咨询师
 心理咨询师 店员 讲解员 馆员 图书管理员 前台 值班员 志愿者 社工 班主任 辅导员 教员 教务 客户经理 经理 技师 师傅
-发言人 话术 工程师 技术支持 管家 民警 警官 检察官 公证员 仲裁员 调解员 会计 会计师 税务师 理财师 理财顾问 分析师 药剂师 售后
-智能客服 人工客服 主任 参考答案 标准答案 解析 assistant answer a reply response bot agent helper gpt chatgpt
+工程师 技术支持 管家 民警 警官 检察官 公证员 仲裁员 调解员 会计 会计师 税务师 理财师 理财顾问 分析师 药剂师 售后
+智能客服 人工客服 主任 发言人 话术 参考答案 标准答案 解析 assistant answer a reply response bot agent helper gpt chatgpt
 model lawyer attorney doctor expert teacher support advisor adviser counsel counselor counsellor consultant
 staff operator output ans tutor representative rep service completion system_reply nurse seller clerk chatbot
 specialist librarian guide landlord concierge coach engineer manager officer
@@ -74,7 +74,7 @@ _FIELD_NAME = re.compile(
 )
 _STATUS_WORDS = """
 备注 满意度 评分 评价 打分 星级 处理结果 办理结果 处理状态 办理状态 工单状态 状态 是否解决 解决状态 经办人
-处理人 受理人 坐席 工号 回访 回访结果 办结时间 处理时长 通话时长
+处理人 受理人 坐席 工号 评分标准 评分要点 扣分标准 得分点 给分标准 回访 回访结果 办结时间 处理时长 通话时长
 satisfaction rating score status resolved handled_by agent_id ticket_status
 """
 # Labels of what became of a record.

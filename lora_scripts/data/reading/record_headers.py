@@ -78,7 +78,7 @@ def trailing_labels(
         differs = len(set(values[name])) > max(1, 0.5 * len(values[name]))
         if (name in STATUS_FIELDS and name != "备注") or (differs and is_metadata_name(plain_header(name))):
             fields.append(name)
-        elif name not in FIELDS and not role_of(name) and len(name) <= (16 if name.isascii() else 4):
+        elif differs and name not in FIELDS and not role_of(name) and len(name) <= (16 if name.isascii() else 4):
             others.append(name)
     return fields, others
 

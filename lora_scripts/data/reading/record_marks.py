@@ -15,9 +15,8 @@ from lora_scripts.data.reading.labels import match_number
 _FEWEST = 3
 _NEARLY_ALL = 0.9
 # A circled number, or up to two signs that are neither brackets nor quotes nor money nor arithmetic.
-_SIGN = re.compile(
-    r"\s*(?:(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s\"'“”‘’（）()《》【】\[\]<「」『』$￥¥€%+=.。,，…~～/\\|&@]{1,2}))\s*(?=\S)"
-)
+_NO_SIGNS = re.escape("\"'“”‘’（）()《》【】[]<「」『』$￥¥€%+=.。,，…~～/\\|&@")
+_SIGN = re.compile(rf"\s*(?:(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s{_NO_SIGNS}]{{1,2}}))\s*(?=\S)")
 _QUOTED = re.compile(r"\s*(?:\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|'(?P<single>(?:[^'\n]|'')*)')\s*")
 _TAG_LINE = re.compile(r"\s*(?:</?[a-z_][\w:.\-]*(?:\s[^<>]*)?/?>\s*|<[?!][^<>]*>\s*)+", re.IGNORECASE)
 
@@ -28,9 +27,8 @@ def without_common_marks(texts: Sequence[str], numbers: bool = True) -> tuple[li
     ``numbers``: numbers (``1.``, ``（二）``) are such marks too. The mark is empty where there is none.
     """
     found = [_mark(text, numbers) for text in texts]
-    shape, count = (
-        Counter(shape for shape, _ in found if shape).most_common(1)[0] if any(s for s, _ in found) else ("", 0)
-    )
+    shapes = Counter(shape for shape, _ in found if shape)
+    shape, count = shapes.most_common(1)[0] if shapes else ("", 0)
     if count < max(_FEWEST, _NEARLY_ALL * len(texts)):
         return list(texts), ""
     return [text[end:] if one == shape else text for text, (one, end) in zip(texts, found, strict=True)], shape

@@ -18,6 +18,7 @@ _SENTENCES = 0.8  # share of the answers that end like a sentence, for one that 
 _LONGEST_FRAGMENT = 6  # lines
 _LONGEST_LABELLED = 60  # characters of a line such as “记录人：…”
 _SENTENCE_END = re.compile(r"[。！？!?…;；~～.]\W*$")
+_CLAUSES = re.compile(r"[，；。！？]|[,;] ")
 _BRACKETED = re.compile(
     r"\s*(?:[（(][^（）()]*[)）]|[\[［][^\[\]［］]*[\]］]|【[^【】]*】|〔[^〔〕]*〕|<[^<>]*>)[。.]?\s*"
 )
@@ -124,10 +125,10 @@ def _is_stray(block: Sequence[str], fragments: bool) -> bool:
 
 
 def is_fragment(block: Sequence[str]) -> bool:
-    """Whether a few lines hold neither a sentence nor an item of a list."""
+    """Whether a few lines hold neither a sentence, nor clauses of one, nor an item of a list."""
     if len(block) > _LONGEST_FRAGMENT or any(map(_CONTINUES.match, block)):
         return False
-    return not any(map(_SENTENCE_END.search, block))
+    return not any(_SENTENCE_END.search(line) or _CLAUSES.search(line) for line in block)
 
 
 def _is_mail_header(block: Sequence[str]) -> bool:

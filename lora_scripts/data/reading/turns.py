@@ -49,7 +49,8 @@ _TITLE = re.compile(
 
 # What stands below the last record: （完）, —— 全文完 ——, *** end of file ***, and who made it.
 _END = re.compile(
-    r"\W*(?:.{0,16}(?:到此|至此)(?:结束|为止)|(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
+    r"\W*(?:.{0,16}(?:到此|至此)(?:结束|为止)"
+    r"|(?:全文|本文|文档|以上)?\W*(?:完|完毕|结束|终)|(?:the )?end(?: of .{1,20})?|eof)\W*"
     r"|[—=*－-]{2,}\s*[^—=*－-]{1,30}\s*[—=*－-]{2,}\s*",
     re.IGNORECASE,
 )
@@ -118,7 +119,7 @@ def turns_of(
     bodies: list[list[str]] = []
     beyond: list[int] = []  # lines behind the end tag of a turn
     divided = [False]
-    for position, (mark, end, role) in enumerate(zip(marks, ends, roles, strict=True)):
+    for position, (mark, end) in enumerate(zip(marks, ends, strict=True)):
         final = position + 1 == len(marks)
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
