@@ -49,7 +49,8 @@ from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
-_NAMED_COLUMNS = 12
+_NAMED_COLUMNS = 12  # in a finding
+_LISTED_COLUMNS = 100  # in the line that says how the file was read
 _MOSTLY_ASKED = 0.8  # questions for an answer, up to which a blank question is a rule and means the one above
 _MOST_STATUSES = 15  # different values of a column that tells how far a row is
 
@@ -235,8 +236,8 @@ class RecordRows:
         detail = "; ".join(layouts)
         if not self.unread:
             return detail
-        names = ", ".join(shown(str(name)) for name in list(self.unread)[:_NAMED_COLUMNS])
-        more = " …" if len(self.unread) > _NAMED_COLUMNS else ""
+        names = ", ".join(shown(str(name)) for name in list(self.unread)[:_LISTED_COLUMNS])
+        more = f" … ({len(self.unread)})" if len(self.unread) > _LISTED_COLUMNS else ""
         return say("data.detail.not_used", detail=detail, names=names + more)
 
     def _report(self, parsed: Parsed) -> None:
