@@ -29,7 +29,7 @@ _NUMBERED_PAGE = re.compile(
     re.IGNORECASE,
 )
 _DIVIDER = re.compile(
-    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
+    r"\s*(?:(?:[-=*_#~—－＝·.+] ?){3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
     r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
     r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
     re.IGNORECASE,
