@@ -13,7 +13,7 @@ from lora_scripts.data.reading.labels import match_number, number_value
 from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
 from lora_scripts.data.reading.record_marks import sign_of, without_common_marks
 from lora_scripts.data.reading.stray_lines import is_fragment
-from lora_scripts.data.reading.turn_evidence import asks, ends_asking
+from lora_scripts.data.reading.turn_evidence import asks, ends_asking, is_to_fill_in
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
@@ -25,7 +25,6 @@ _FEWEST = 3
 _JSON_KEY = re.compile(r'\s*"[^"\n]{1,40}"\s*:')
 _MOST_FRAGMENTS = 3  # blocks that are no pairs
 _ASKING_MORE = 0.3  # share of the lines by which more first fields than second ones ask, for a tab to part pairs
-_TO_FILL_IN = re.compile(r"\s*(?:[□☐☑○◯◻]|_{3,}|[（(][ \u3000_]*[)）]\s*\S)")
 _COUNT_LINE = re.compile(r"\W*(\d{1,6})\W*")
 _BETWEEN = re.compile(r"\t+|(?<=[?？])[ 　]+(?=\w)|\s*——\s*|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
 
@@ -51,7 +50,7 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     kind, told, pairs = next((r for r in readings if r[2]), ("", "", []))
     if not pairs:
         return None
-    if _is_questionnaire(pairs):
+    if is_to_fill_in([answer[0][1] if answer else "" for _, answer in pairs]):
         return None
     left_out = _fragments_between(filled, pairs) if kind == "blocks" else []
     pairs, marks = _without_marks(pairs)
@@ -78,11 +77,6 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
         for number, _ in answer:
             account.assign(number - 1, number, "answer" if number != question else "question")
     return account.account(Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks))
-
-
-def _is_questionnaire(pairs: Sequence[Pair]) -> bool:
-    """Whether most answers are boxes to tick or lines to fill in."""
-    return sum(bool(answer) and bool(_TO_FILL_IN.match(answer[0][1])) for _, answer in pairs) >= 0.5 * len(pairs)
 
 
 def _fragments_between(filled: Sequence[Line], pairs: Sequence[Pair]) -> list[int]:

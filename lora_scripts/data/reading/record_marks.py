@@ -16,7 +16,9 @@ _FEWEST = 3
 _NEARLY_ALL = 0.9
 # A circled number, or up to two signs that are neither brackets nor quotes nor money nor arithmetic.
 _NO_SIGNS = re.escape("\"'“”‘’（）()《》【】[]<「」『』$￥¥€%+=.。,，…~～/\\|&@")
-_SIGN = re.compile(rf"\s*(?:(?P<arrow>[=\-]{{1,3}}>)|(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s{_NO_SIGNS}]{{1,2}}))\s*(?=\S)")
+_SIGN = re.compile(
+    rf"\s*(?:(?P<arrow>[=\-]{{1,3}}>)|(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s{_NO_SIGNS}]{{1,2}}))\s*(?=\S)"
+)
 # A number in front of a sign that ends no sentence: ``3→``.
 _COUNTED = re.compile(r"\s*\d{1,4}\s*(?:[→|｜»]|[=\-]{1,2}>|[-–—])\s*(?=[^\d\s])")
 _QUOTED = re.compile(r"\s*(?:“(?P<curly>[^“”\n]*)”|\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|'(?P<single>(?:[^'\n]|'')*)')\s*")

@@ -23,7 +23,15 @@ from lora_scripts.data.reading.record_headers import header_shapes, header_start
 from lora_scripts.data.reading.record_marks import without_common_marks, without_quotes
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.stray_lines import unusual_lines
-from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
+from lora_scripts.data.reading.turn_evidence import (
+    CLEAR,
+    asks,
+    degenerate,
+    is_to_fill_in,
+    known_names,
+    role_score,
+    swapped,
+)
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
@@ -132,8 +140,11 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
     elif score < CLEAR:
         both_sides = listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
         raise ask("reading.which_speaker_asks", [names, swapped(names)], names=both_sides)
+    asked = [t for t in turns if t.role == "user"]
+    if len(asked) > 1 and not any(asks(t.words) for t in asked) and any(not role_of(n) for n in shown if n in names):
+        raise ask("reading.which_speaker_asks", [names, swapped(names)], names=listed(shown.values()))
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
-    if degenerate(answers, [t.words for t in turns if t.role == "user"]):
+    if is_to_fill_in(answers) or degenerate(answers, [t.words for t in turns if t.role == "user"]):
         raise ask("reading.degenerate_answers", [names])
     return Layout(names, header, tuple(remarks))
 
@@ -246,7 +257,8 @@ def _remarks(
         if unlabelled:
             remarks.append(("warning", kind, unlabelled[0].line, {"count": len(unlabelled)}))
     if notices:
-        remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
+        values = {"count": len(notices), "lines": listed_lines(number + above for number in notices)}
+        remarks.append(("info", "media_left_out", notices[0], values))
     return remarks
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from lora_scripts.data.reading.dialogues import Turn
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.notices import is_state_of_session
 from lora_scripts.data.reading.record_headers import header_start
 from lora_scripts.data.reading.record_marks import close_tag, is_tag_line
 from lora_scripts.data.reading.stray_lines import stray_line_counts
@@ -111,7 +112,8 @@ def turns_of(
     few = roles.count("system") <= _FEW_SYSTEM_TEXTS * roles.count("user")
     # a system text stands in front of the first question or of many; anywhere else it is a notice
     for i, role in enumerate(roles):
-        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few)):
+        told = lines[marks[i].line][marks[i].start :]
+        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few) or is_state_of_session(told)):
             roles[i] = "other"
     last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
