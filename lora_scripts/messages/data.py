@@ -176,8 +176,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "第一个说话人之前的文字（第 1-{lines} 行）没有读入",
     ),
     "finding.headings": (
-        "{count} lines above the questions were taken for headings and are not read: {names}",
-        "问题上方的 {count} 行按标题处理，没有读入：{names}",
+        "{count} lines above the questions were taken for headings and are not read: {names} (lines {lines})",
+        "问题上方的 {count} 行按标题处理，没有读入：{names}（第 {lines} 行）",
     ),
     "finding.learned_roles": ("speakers learned from this file: {names}", "从本文件学到的称呼：{names}"),
     "finding.learned_roles.fix": ("set `roles` if that is wrong", "如不对，请设置 `roles`"),

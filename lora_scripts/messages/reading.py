@@ -152,8 +152,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "有 {count} 行页眉页脚没有读入",
     ),
     "finding.media_left_out": (
-        "{count} pictures, voice messages, recalled messages and notices were left out",
-        "图片、语音、撤回的消息和系统通知共 {count} 处没有读入",
+        "{count} pictures, voice messages, recalled messages and notices were left out: lines {lines}",
+        "图片、语音、撤回的消息和系统通知共 {count} 处没有读入：第 {lines} 行",
     ),
     "finding.chat_export": (
         "{count} messages of a chat export; their times and names are not learned",

@@ -17,7 +17,7 @@ from lora_scripts.data.reading.ambiguity import Settings, ambiguous, try_alterna
 from lora_scripts.data.reading.dialogues import Remarks, Turn
 from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
-from lora_scripts.data.reading.notices import is_notice, without_notices
+from lora_scripts.data.reading.notices import is_line_of_program, is_notice, without_notices
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
 from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, role_score, swapped
 from lora_scripts.data.records import Draft, Message, Parsed
@@ -30,11 +30,14 @@ _CARRIED = 0.6  # share of the changes of speaker that are between two people wh
 _PASSING = 5  # how often these two speak for one message of somebody who passes by
 _LEAST_SHARE = 0.15  # of the non-blank lines that begin a message
 # In front of a time in brackets, which ends it: it may hold a colon.
-_TIMED_NAME = r"(?P<name>[^\s\[\]()（）][^\n\[\]()（）]{0,39}?)"
+_TIMED_NAME = r"(?P<name>[^\s\[\]()（）【】<>〔〕][^\n\[\]()（）【】<>〔〕]{0,39}?)"
 _NAME = r"(?P<name>[^\s:：\[\]][^\n:：\[\]]{0,39}?)"
 # How a message begins: with its words on the same line, or below.
 _LAYOUTS = {
-    "inline": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—]?\s*{_NAME}\s*[:：](?P<text>.*)"),
+    "inline": re.compile(rf"[\s\u200e]*[\[【(（]?{STAMP}[\]】)）]?\s*[-–—|]?\s*{_NAME}\s*(?:[:：]|\s\|\s)(?P<text>.*)"),
+    "boxed_name": re.compile(
+        rf"[\s\u200e]*[\[【<〔]{_TIMED_NAME}[\]】>〕]\s*[:：]?\s*[\[(（]?{STAMP}[\])）]?\s*(?:[:：]\s*)?(?P<text>.*)"
+    ),
     "name_and_time": re.compile(rf"[\s\u200e]*{_TIMED_NAME}\s*[\[(（]{STAMP}[\])）]\s*[:：](?P<text>.*)"),
     # A number of the other side may follow, as in lists of short messages.
     "name_time_text": re.compile(
@@ -109,7 +112,7 @@ def read_chat_export(text: str, where: str, roles: Mapping[str, str | Sequence[s
         values: dict[str, object] = {"count": len(third), "names": who, "lines": listed_lines(ranges)}
         remarks.append(("warning", "third_speakers", third[0].line, values))
     if notices:
-        remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
+        remarks.append(("info", "media_left_out", notices[0], {"count": len(notices), "lines": listed_lines(notices)}))
     if any(line.strip() for line in lines[: posts[0].line]):
         remarks.append(("info", "preamble", 1, {"lines": posts[0].line}))
     remarks.append(("info", "chat_export", posts[0].line + 1, {"count": len(posts)}))
@@ -192,7 +195,7 @@ def _posts(lines: Sequence[str], pattern: re.Pattern[str], account: LineRoles) -
             divided = True
         elif posts:
             body.append(line)
-            if line.strip() and is_notice(line) and len(line) < 80:
+            if line.strip() and is_line_of_program(line):
                 body[-1] = ""
                 notices.append(number + 1)
         blank = blank + 1 if not line.strip() else 0

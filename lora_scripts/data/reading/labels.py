@@ -42,7 +42,8 @@ _MAX_CJK = 10
 _NUMBER = re.compile(
     r"\s*(?:(?:第\s*)?(?:(?P<digits>\d{1,6})\s*(?:[.．](?!\d)|[、)）]|[题问]\s*[:：.、]?)"
     r"|(?P<words>[一二三四五六七八九十百]{1,6})\s*(?:[、．)）]|[题问]\s*[:：.、]?))"
-    r"|[（(](?:(?P<boxed>\d{1,6})|(?P<boxed_words>[一二三四五六七八九十百]{1,6}))[)）])\s*"
+    r"|[（(](?:(?P<boxed>\d{1,6})|(?P<boxed_words>[一二三四五六七八九十百]{1,6}))[)）]"
+    r"|(?:[Nn][Oo]\.?|№)\s?(?P<counted>\d{1,6})(?:\s*[.．、:：)）]|(?=\s))|(?P<circled>[①-⑳]))\s*"
 )
 _DIGITS = {c: i for i, c in enumerate("一二三四五六七八九", 1)}
 UNLABELLED = ""  # the name of a turn that has none
@@ -141,7 +142,9 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
     Empty where fewer than half of such answers have one.
     """
     spoken = [m for m in marks if names[m.name] in ("user", "assistant")]
-    found, missing, count = list[Mark](), 0, 0
+    found, count = list[Mark](), 0
+    missing: list[tuple[int, int]] = []  # where questions may stand: lines from the one to in front of the other
+    answered: list[tuple[int, int]] = []
     for before, mark in pairwise([None, *spoken]):
         assert mark is not None
         if names[mark.name] != "assistant":
@@ -150,11 +153,31 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
         start = before.line + 1 if before else 0
         if before and (names[before.name] == "user" or start == mark.line):
             continue
-        missing += 1
+        missing.append((start, mark.line))
         if question := _question_above(lines, start, mark.line, count):
             questions, count = _with_unanswered(lines, question, mark.line, count)
             found += questions
-    return found if len(found) >= max(1, 0.5 * missing) else []
+            answered.append((questions[-1].line, mark.line))
+    if len(answered) < max(1, 0.5 * len(missing)):
+        return []
+    if sum(line == stop - 1 for line, stop in answered) >= max(3, 0.9 * len(answered)):
+        there = {stop for _, stop in answered}
+        found += [_question_at(lines, stop - 1) for start, stop in missing if stop not in there and start < stop]
+    return found
+
+
+def _question_at(lines: Sequence[str], number: int) -> Mark:
+    """A line right above an answer, where questions without a label stand in the whole file."""
+    counted = _NUMBER.match(lines[number])
+    begin = counted.end() if counted else 0
+    return Mark(number, UNLABELLED, UNLABELLED, begin, bool(counted), _blank_above(lines, number), sure=False)
+
+
+def _blank_above(lines: Sequence[str], number: int) -> int:
+    blank = 0
+    while number - blank > 0 and not lines[number - blank - 1].strip():
+        blank += 1
+    return blank
 
 
 def _with_unanswered(lines: Sequence[str], question: Mark, stop: int, count: int) -> tuple[list[Mark], int]:
@@ -170,10 +193,7 @@ def _with_unanswered(lines: Sequence[str], question: Mark, stop: int, count: int
         below = match_number(lines[number])
         apart = number == stop - 1 or not lines[number - 1].strip()
         if below and number_value(below) == count + 1 and apart:
-            blank = 0
-            while not lines[number - blank - 1].strip():
-                blank += 1
-            out.append(Mark(number, UNLABELLED, UNLABELLED, below.end(), True, blank, sure=False))
+            out.append(_question_at(lines, number))
             count += 1
     return out, count
 
@@ -201,10 +221,7 @@ def _question_above(lines: Sequence[str], start: int, stop: int, count: int) -> 
     if best is None:
         return None
     _, number, begin, numbered = best
-    blank = 0
-    while number - blank > 0 and not lines[number - blank - 1].strip():
-        blank += 1
-    return Mark(number, UNLABELLED, UNLABELLED, begin, numbered, blank, sure=False)
+    return Mark(number, UNLABELLED, UNLABELLED, begin, numbered, _blank_above(lines, number), sure=False)
 
 
 def match_number(line: str) -> re.Match[str] | None:
@@ -214,9 +231,11 @@ def match_number(line: str) -> re.Match[str] | None:
 
 def number_value(found: re.Match[str]) -> int:
     """What ``match_number`` found, as a number."""
-    digits = found["digits"] or found["boxed"]
+    digits = found["digits"] or found["boxed"] or found["counted"]
     if digits:
         return int(digits)
+    if found["circled"]:
+        return ord(found["circled"]) - ord("①") + 1
     hundreds, _, rest = (found["words"] or found["boxed_words"]).rpartition("百")
     tens, ten, units = rest.rpartition("十")
     value = 100 * _DIGITS.get(hundreds, 1) if hundreds or "百" in found[0] else 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lora_scripts.data.reading.dialogues import Turn
+from lora_scripts.data.reading.timestamps import STAMP
 
 _MEDIA_WORDS = (
     "图片|照片|语音|表情|动画表情|表情包|文件|视频|短视频|视频通话|语音通话|链接|位置|地理位置|名片|个人名片|红包|微信红包|转账|小程序|聊天记录|"
@@ -37,6 +38,17 @@ _GROUP_NOTICE = re.compile(
 )
 
 
+# A line of a chat's program between messages: “系统：…”, “—— 以下为新消息 ——”.
+_LINE_OF_PROGRAM = re.compile(
+    rf"[\s\[【(（]*(?:{STAMP}\s*)?[\]】)）]?\s*[\[【]?(?:系统(?:消息|通知|提示)?|system)\s*[\]】]?\s*[:：].{{0,80}}"
+    r"|\s*[—–\-=*]{2,}[^—–\-=*]{1,30}[—–\-=*]{2,}\s*",
+    re.IGNORECASE,
+)
+_STATE_OF_SESSION = re.compile(r"接入|接通|离线|上线|离开|正在输入|为您服务|转接|排队|超时|结束|会话")
+_TELLS_WHAT_TO_BE = re.compile(r"你是|扮演|作为|请|不要|必须|you are|act as|please|answer", re.IGNORECASE)
+_LONGEST_STATE = 24  # characters
+
+
 # How WeChat writes an answer to a message: the message, a line of dashes, the answer.
 _QUOTED = re.compile(r"「[^「」]{1,2000}」\s*\n\s*(?:[-—]\s?){5,}\s*\n")
 
@@ -59,6 +71,17 @@ def is_notice(text: str, nameless: bool = False) -> bool:
     """Whether a line is the program's, not a person's; ``nameless`` where no speaker stands in front of it."""
     line = text.strip()
     return bool(_NOTICE.fullmatch(line) or (nameless and _GROUP_NOTICE.fullmatch(line)))
+
+
+def is_line_of_program(text: str) -> bool:
+    """Whether a line between the messages of a chat is the program's."""
+    return len(text) < 120 and (is_notice(text) or bool(_LINE_OF_PROGRAM.fullmatch(text)))
+
+
+def is_state_of_session(text: str) -> bool:
+    """Whether what a system says is what happens to the session (客服已接入), not what the model is to be."""
+    short = len(text.strip()) <= _LONGEST_STATE
+    return short and bool(_STATE_OF_SESSION.search(text)) and not _TELLS_WHAT_TO_BE.search(text)
 
 
 def without_notices(turns: Sequence[Turn]) -> tuple[list[Turn], list[int]]:

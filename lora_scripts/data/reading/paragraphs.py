@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.labels import match_number, number_value
 from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
-from lora_scripts.data.reading.record_marks import without_common_marks
+from lora_scripts.data.reading.record_marks import sign_of, without_common_marks
 from lora_scripts.data.reading.stray_lines import is_fragment
-from lora_scripts.data.reading.turn_evidence import asks, ends_asking
+from lora_scripts.data.reading.turn_evidence import asks, ends_asking, is_to_fill_in
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
@@ -22,9 +22,9 @@ Line = tuple[int, str]
 Pair = tuple[Line, list[Line]]
 
 _FEWEST = 3
+_JSON_KEY = re.compile(r'\s*"[^"\n]{1,40}"\s*:')
 _MOST_FRAGMENTS = 3  # blocks that are no pairs
 _ASKING_MORE = 0.3  # share of the lines by which more first fields than second ones ask, for a tab to part pairs
-_TO_FILL_IN = re.compile(r"\s*(?:[□☐☑○◯◻]|_{3,}|[（(][ \u3000_]*[)）]\s*\S)")
 _COUNT_LINE = re.compile(r"\W*(\d{1,6})\W*")
 _BETWEEN = re.compile(r"\t+|(?<=[?？])[ 　]+(?=\w)|\s*——\s*|\s*\|{1,3}\s*|\s*(?:=>|-->|→|####)\s*")
 
@@ -39,16 +39,18 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
     counts = _counts_alone(written)
     lines = [(n, "" if n in counts else line) for n, line in enumerate(written, 1)]
     filled = [line for line in lines if line[1].strip()]
+    if sum(bool(_JSON_KEY.match(line)) for _, line in filled) >= 0.5 * len(filled):
+        return None  # what is broken of an object is no text
     readings = (
         ("fields", "fields_assumed", _on_one_line(filled)),
         ("numbered", "numbered_assumed", _numbered(filled, lines)),
-        ("blocks", "blocks_assumed", _indented(filled) or _blocks(lines, 2) or _blocks(lines)),
+        ("blocks", "blocks_assumed", _signed(filled) or _indented(filled) or _blocks(lines, 2) or _blocks(lines)),
         ("neighbours", "neighbours_assumed", _neighbours(filled)),
     )
     kind, told, pairs = next((r for r in readings if r[2]), ("", "", []))
     if not pairs:
         return None
-    if _is_questionnaire(pairs):
+    if is_to_fill_in([answer[0][1] if answer else "" for _, answer in pairs]):
         return None
     left_out = _fragments_between(filled, pairs) if kind == "blocks" else []
     pairs, marks = _without_marks(pairs)
@@ -75,11 +77,6 @@ def read_paragraphs(text: str, first: int = 1) -> Parsed | None:
         for number, _ in answer:
             account.assign(number - 1, number, "answer" if number != question else "question")
     return account.account(Parsed("blocks", say(f"data.detail.{kind}"), drafts, remarks))
-
-
-def _is_questionnaire(pairs: Sequence[Pair]) -> bool:
-    """Whether most answers are boxes to tick or lines to fill in."""
-    return sum(bool(answer) and bool(_TO_FILL_IN.match(answer[0][1])) for _, answer in pairs) >= 0.5 * len(pairs)
 
 
 def _fragments_between(filled: Sequence[Line], pairs: Sequence[Pair]) -> list[int]:
@@ -124,6 +121,18 @@ def _indented(filled: Sequence[Line]) -> list[Pair]:
             blocks.append(((number, line), []))
         elif blocks:
             blocks[-1][1].append((number, line.strip()))
+    return _if_they_ask(blocks)
+
+
+def _signed(filled: Sequence[Line]) -> list[Pair]:
+    """Questions behind a sign (``★``) that no answer has, each with the lines down to the next one."""
+    sign = sign_of(filled[0][1]) if filled else ""
+    blocks: list[Pair] = []
+    for number, line in filled if sign else ():
+        if sign_of(line) == sign:
+            blocks.append(((number, line), []))
+        else:
+            blocks[-1][1].append((number, line))
     return _if_they_ask(blocks)
 
 
@@ -173,16 +182,22 @@ def _neighbours(filled: Sequence[Line]) -> list[Pair]:
     return [(question, [answer]) for question, answer in zip(asked, answers, strict=True)]
 
 
+def _most(flags: Sequence[bool]) -> bool:
+    return sum(flags) >= 0.6 * len(flags)
+
+
 def _on_one_line(filled: Sequence[Line]) -> list[Pair]:
     """Lines of two fields, a question and its answer, between which a tab, a bar or an arrow stands."""
     pairs: list[Pair] = []
     for number, line in filled:
         fields = _BETWEEN.split(line.strip())
+        if len(fields) == 3 and fields[0].isdecimal() and int(fields[0]) in (len(pairs), len(pairs) + 1):
+            fields = fields[1:]  # counted rows
         if len(fields) == 2 and all(fields):
             pairs.append(((number, fields[0]), [(number, fields[1])]))
     asking = sum(asks(asked) for (_, asked), _ in pairs)
     answering = sum(not ends_asking(answer[0][1]) for _, answer in pairs)
-    if len(pairs) == len(filled) >= _FEWEST and all(line.count("\t") == 1 for _, line in filled):
+    if len(pairs) == len(filled) >= _FEWEST and all("\t" in line for _, line in filled):
         told_apart = asking - sum(asks(answer[0][1]) for _, answer in pairs) >= _ASKING_MORE * len(pairs)
         longer = sum(len(answer[0][1]) > len(asked) for (_, asked), answer in pairs) >= 0.8 * len(pairs)
         if told_apart and longer:
@@ -193,12 +208,19 @@ def _on_one_line(filled: Sequence[Line]) -> list[Pair]:
 
 
 def _numbered(filled: Sequence[Line], lines: Sequence[Line]) -> list[Pair]:
-    """Questions counted 1, 2, 3 …, each with its answer below; a list inside an answer starts its own count."""
+    """Questions counted 1, 2, 3 …, each with its answer below; a list inside an answer starts its own count.
+
+    Where nothing else is numbered, most of them have to ask; else all.
+    """
+    counted = [(number, found) for number, line in filled if (found := match_number(line))]
     heads: list[tuple[int, int]] = []  # line, where its words begin
-    for number, line in filled:
-        found = match_number(line)
-        if found and number_value(found) == len(heads) + 1 and asks(line):
-            heads.append((number, found.end()))
+    asking = [asks(lines[number - 1][1]) for number, _ in counted]
+    if [number_value(f) for _, f in counted] == list(range(1, len(counted) + 1)) and _most(asking):
+        heads = [(number, found.end()) for number, found in counted]
+    else:
+        for (number, found), is_asking in zip(counted, asking, strict=True):
+            if number_value(found) == len(heads) + 1 and is_asking:
+                heads.append((number, found.end()))
     if len(heads) < _FEWEST:
         return []
     ends = [number for number, _ in heads[1:]] + [len(lines) + 1]

@@ -16,8 +16,12 @@ _FEWEST = 3
 _NEARLY_ALL = 0.9
 # A circled number, or up to two signs that are neither brackets nor quotes nor money nor arithmetic.
 _NO_SIGNS = re.escape("\"'“”‘’（）()《》【】[]<「」『』$￥¥€%+=.。,，…~～/\\|&@")
-_SIGN = re.compile(rf"\s*(?:(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s{_NO_SIGNS}]{{1,2}}))\s*(?=\S)")
-_QUOTED = re.compile(r"\s*(?:\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|'(?P<single>(?:[^'\n]|'')*)')\s*")
+_SIGN = re.compile(
+    rf"\s*(?:(?P<arrow>[=\-]{{1,3}}>)|(?P<circled>[①-⑳❶-❿㊀-㊉])|(?P<sign>[^\w\s{_NO_SIGNS}]{{1,2}}))\s*(?=\S)"
+)
+# A number in front of a sign that ends no sentence: ``3→``.
+_COUNTED = re.compile(r"\s*\d{1,4}\s*(?:[→|｜»]|[=\-]{1,2}>|[-–—])\s*(?=[^\d\s])")
+_QUOTED = re.compile(r"\s*(?:“(?P<curly>[^“”\n]*)”|\"(?P<double>(?:[^\"\\\n]|\\.)*)\"|'(?P<single>(?:[^'\n]|'')*)')\s*")
 _TAG_LINE = re.compile(r"\s*(?:</?[a-z_][\w:.\-]*(?:\s[^<>]*)?/?>\s*|<[?!][^<>]*>\s*)+", re.IGNORECASE)
 
 
@@ -34,11 +38,16 @@ def without_common_marks(texts: Sequence[str], numbers: bool = True) -> tuple[li
     return [text[end:] if one == shape else text for text, (one, end) in zip(texts, found, strict=True)], shape
 
 
+def sign_of(line: str) -> str:
+    """The sign that a line begins with; empty where it begins with words or a number."""
+    return _mark(line, numbers=False)[0]
+
+
 def _mark(text: str, numbers: bool) -> tuple[str, int]:
     """The shape of what a text begins with, and where its words begin."""
     if sign := _SIGN.match(text):
-        return "①" if sign["circled"] else sign["sign"], sign.end()
-    number = match_number(text) if numbers else None
+        return "①" if sign["circled"] else sign["arrow"] or sign["sign"], sign.end()
+    number = (match_number(text) or _COUNTED.match(text)) if numbers else None
     return ("1", number.end()) if number else ("", 0)
 
 
@@ -51,6 +60,8 @@ def without_quotes(texts: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _unquoted(found: re.Match[str]) -> str:
+    if found["curly"] is not None:
+        return found["curly"]
     if found["double"] is None:
         return found["single"].replace("''", "'")
     breaks = {"n": "\n", "t": "\t"}

@@ -37,6 +37,7 @@ Names = Mapping[str, str | Sequence[str]] | None
 
 _MARKDOWN_QUESTION = re.compile(r"^#{1,6}\s.*[?？]\s*$", re.MULTILINE)
 _LABEL_NEAR = re.compile(r".{1,8}?(?:[:：﹕\])】〕》>」』\t =＝\-]|$)")
+_LABELLED_QUESTION = re.compile(r"[\s>*#+\-]*(?:q|question|问题?|提问)\s*\d*[\s*]*[:：]", re.IGNORECASE)
 _FEW_LABELS = 0.3  # share of the lines that begin with a speaker's name, up to which these are no labels
 _FEWEST_MARKDOWN = 3  # headings that ask, for a plain text to be Markdown
 _SAMPLED_LINES = 2_000  # of a large file, from which its layout is told
@@ -95,6 +96,10 @@ def read_markdown(source: Source, roles: Names, columns: Names) -> Parsed | None
         found.remarks.append(("info", "front_matter", 1, {"lines": line_range(1, front)}))
     if found and found.format == "tables" and (spoken := read_transcript(text, source.where, roles)):
         found = spoken
+    if found and _labelled(found.drafts, text.split("\n")):
+        spoken = read_transcript(text, source.where, roles)
+        if spoken and len(list(spoken.drafts)) > len(list(found.drafts)):
+            found = spoken
     if found is None and not len(_MARKDOWN_QUESTION.findall(text)) >= _FEWEST_MARKDOWN:
         found = read_running_text(source, roles, columns)
     if found is None:
@@ -167,6 +172,12 @@ def _accounted(parsed: Parsed | None, where: str) -> Parsed | None:
         apart = _with_own_places(parsed.drafts)
         parsed.drafts = list(apart) if isinstance(parsed.drafts, Sequence) else apart
     return parsed
+
+
+def _labelled(drafts: Iterable[Draft], lines: Sequence[str]) -> bool:
+    """Whether labels stand in front of most questions: their answers may have labels too."""
+    marked = [bool(_LABELLED_QUESTION.match(lines[draft.line - 1])) for draft in drafts]
+    return sum(marked) >= 0.5 * len(marked)
 
 
 def _with_own_places(drafts: Iterable[Draft]) -> Iterator[Draft]:

@@ -11,6 +11,7 @@ from lora_scripts.data.records import Parsed
 
 _FEWEST = 3
 _CUE = re.compile(r"\s*(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{2,3}\s*-->\s*(?:\d{1,2}:)?\d{1,2}:\d{2}[,.]\d{2,3}.*")
+_VOICE = re.compile(r"^\s*<v(?:\.\S+)?\s+([^<>]+)>\s*")
 _COUNT = re.compile(r"\s*\d{1,6}\s*")
 
 
@@ -31,7 +32,8 @@ def read_subtitles(text: str, where: str, roles: Mapping[str, str | Sequence[str
         return None
     timing = {*cues, *(n - 1 for n in cues if n and _COUNT.fullmatch(lines[n - 1]))}
     timing |= {n for n in range(cues[0]) if lines[n].startswith("WEBVTT")}
-    parsed = read_transcript("\n".join("" if n in timing else line for n, line in enumerate(lines)), where, roles)
+    words = (_VOICE.sub(r"\1：", line).replace("</v>", "") for line in lines)
+    parsed = read_transcript("\n".join("" if n in timing else line for n, line in enumerate(words)), where, roles)
     if parsed is None:
         return None
     parsed.drafts = [

@@ -20,10 +20,18 @@ from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_l
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
-from lora_scripts.data.reading.record_marks import without_quotes
+from lora_scripts.data.reading.record_marks import without_common_marks, without_quotes
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.stray_lines import unusual_lines
-from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, known_names, role_score, swapped
+from lora_scripts.data.reading.turn_evidence import (
+    CLEAR,
+    asks,
+    degenerate,
+    is_to_fill_in,
+    known_names,
+    role_score,
+    swapped,
+)
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.messages import text as say
@@ -132,8 +140,11 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
     elif score < CLEAR:
         both_sides = listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
         raise ask("reading.which_speaker_asks", [names, swapped(names)], names=both_sides)
+    asked = [t for t in turns if t.role == "user"]
+    if len(asked) > 1 and not any(asks(t.words) for t in asked) and any(not role_of(n) for n in shown if n in names):
+        raise ask("reading.which_speaker_asks", [names, swapped(names)], names=listed(shown.values()))
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
-    if degenerate(answers, [t.words for t in turns if t.role == "user"]):
+    if is_to_fill_in(answers) or degenerate(answers, [t.words for t in turns if t.role == "user"]):
         raise ask("reading.degenerate_answers", [names])
     return Layout(names, header, tuple(remarks))
 
@@ -181,7 +192,7 @@ def _read(
 ) -> Parsed | None:
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
-    turns, quoted = _without_quotes(turns)
+    turns, quoted = _without_marks(turns)
     said = [t for t in turns if t.role in ("user", "assistant", "system")]
     answered = any(t.role == "assistant" for t in said)
     if not given and len(lines) > _LONGEST_TURN * len(said):
@@ -197,14 +208,16 @@ def _read(
     top = header_start(lines, 0, first - 1, layout.header)
     if headers:
         names_of_headers = listed([*layout.header, *title_names(lines, headers)])
-        remarks.append(("info", "headings", headers[0], {"count": len(headers), "names": names_of_headers}))
+        values: dict[str, object] = {"count": len(headers), "names": names_of_headers}
+        values["lines"] = listed_lines(number + above for number in headers)
+        remarks.append(("info", "headings", headers[0], values))
     if any(line.strip(" \t-=*#_~　") for line in lines[:top]):
         remarks.append(("info", "preamble", 1, {"lines": top}))
     footer = footer_start(lines, turns[-1].line)
     if footer < len(lines):
         remarks.append(("info", "footer", footer + 1, {"count": sum(bool(line.strip()) for line in lines[footer:])}))
     if quoted:
-        remarks.append(("info", "record_marks", first, {"marks": '"'}))
+        remarks.append(("info", "record_marks", first, {"marks": quoted}))
     remarks += _remarks(turns, seen, names, notices, above)
     remarks += _line_remarks(turns, above)
     shown: dict[str, Counter[str]] = {"user": Counter(), "assistant": Counter(), "system": Counter()}
@@ -234,7 +247,7 @@ def _remarks(
     if fields:
         who = listed(dict.fromkeys(t.shown for t in fields))
         remarks.append(("warning", "record_fields", fields[0].line, {"count": len(fields), "names": who}))
-    opened = {t.line - 1 for t in turns}
+    opened = {t.line - 1 for t in turns} | {number - 1 for t in turns for number in t.left_out}
     inside = [m for m in seen if m.line not in opened and len(m.name) > 1 and is_told_in_text(m.name)]
     if inside:
         values = {"count": len(inside), "names": listed(dict.fromkeys(m.shown for m in inside))}
@@ -244,7 +257,8 @@ def _remarks(
         if unlabelled:
             remarks.append(("warning", kind, unlabelled[0].line, {"count": len(unlabelled)}))
     if notices:
-        remarks.append(("info", "media_left_out", notices[0], {"count": len(notices)}))
+        values = {"count": len(notices), "lines": listed_lines(number + above for number in notices)}
+        remarks.append(("info", "media_left_out", notices[0], values))
     return remarks
 
 
@@ -314,17 +328,21 @@ def _with_answers_of_one_line_questions(turns: list[Turn]) -> list[Turn]:
     return out
 
 
-def _without_quotes(turns: list[Turn]) -> tuple[list[Turn], bool]:
-    """``turns`` without the quotes that stand around all words of a side; True where there were such."""
-    out, any_quoted = list(turns), False
+def _without_marks(turns: list[Turn]) -> tuple[list[Turn], str]:
+    """``turns`` without the signs in front of, and the quotes around, all words of a side; and what these were."""
+    out, marks = list(turns), list[str]()
     for role in ("user", "assistant"):
         at = [i for i, turn in enumerate(turns) if turn.role == role]
-        texts, quoted = without_quotes([turns[i].words for i in at])
-        any_quoted |= quoted
-        for i, words in zip(at, texts, strict=True) if quoted else ():
+        bare = [i for i in at if not turns[i].shown]
+        texts, sign = without_common_marks([turns[i].words for i in bare], numbers=False)
+        changed = dict(zip(bare, texts, strict=True)) if sign else {}
+        texts, quoted = without_quotes([changed.get(i, turns[i].words) for i in at])
+        changed |= zip(at, texts, strict=True) if quoted else ()
+        marks += [mark for mark in (sign, '"' if quoted else "") if mark]
+        for i, words in changed.items():
             stop = turns[i].stop or turns[i].line + turns[i].words.count("\n")
             out[i] = replace(turns[i], words=words, stop=stop)
-    return out, any_quoted
+    return out, " ".join(dict.fromkeys(marks))
 
 
 def _with_unlabelled_answers(turns: list[Turn]) -> list[Turn]:

@@ -26,6 +26,7 @@ _ASKS = re.compile(
 _OPTION = re.compile(r"[（(]?[A-Ha-h](?:[,，、 ]?[A-Ha-h]){0,7}[)）]?[.。]?|[√×✓✗]|对|错|正确|错误")
 _OPTION_LINE = re.compile(r"^\s*[（(]?[A-Da-d][.．、:：)）]", re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?[\d,]+(?:\.\d+)?%?")
+_TO_FILL_IN = re.compile(r"\s*(?:[□☐☑○◯◻]|_{3,}|[（(][ \u3000_]*[)）]\s*\S)")
 _FEWEST_ANSWERS = 8  # below it, nothing is called degenerate
 
 
@@ -103,6 +104,11 @@ def degenerate(answers: Sequence[str], questions: Sequence[str] = ()) -> bool:
     few = len(set(texts)) <= max(2, 0.2 * len(texts)) and median(map(len, texts)) <= 10
     plain = sum(bool(_OPTION.fullmatch(t) or _NUMBER.fullmatch(t)) for t in texts)
     return few or plain >= 0.8 * len(texts)
+
+
+def is_to_fill_in(answers: Sequence[str]) -> bool:
+    """Whether most answers are boxes to tick or lines to write on: a questionnaire."""
+    return bool(answers) and sum(bool(_TO_FILL_IN.match(a)) for a in answers) >= 0.5 * len(answers)
 
 
 def swapped(names: Mapping[str, str]) -> dict[str, str]:

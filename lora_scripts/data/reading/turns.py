@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from lora_scripts.data.reading.dialogues import Turn
 from lora_scripts.data.reading.labels import Mark
 from lora_scripts.data.reading.line_roles import LineRoles
+from lora_scripts.data.reading.notices import is_state_of_session
 from lora_scripts.data.reading.record_headers import header_start
 from lora_scripts.data.reading.record_marks import close_tag, is_tag_line
 from lora_scripts.data.reading.stray_lines import stray_line_counts
@@ -29,7 +30,7 @@ _NUMBERED_PAGE = re.compile(
     re.IGNORECASE,
 )
 _DIVIDER = re.compile(
-    r"\s*(?:[-=*_#~—－＝·.+]{3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
+    r"\s*(?:(?:[-=*_#~—－＝·.+] ?){3,}|(?:#+\s*)?(?:第\s*[\d一二三四五六七八九十百]+\s*[个组段条轮次号]?\s*)?"
     r"(?:对话|问答|案例|会话|样本|记录|dialogue|dialog|conversation|session|example|sample|case|chat|qa|q&a)"
     r"\s*(?:#|no\.?|第)?\s*[\d一二三四五六七八九十百]*\s*[.:：]?|[（(]?\d{1,6}[)）.、．])\s*",
     re.IGNORECASE,
@@ -111,7 +112,8 @@ def turns_of(
     few = roles.count("system") <= _FEW_SYSTEM_TEXTS * roles.count("user")
     # a system text stands in front of the first question or of many; anywhere else it is a notice
     for i, role in enumerate(roles):
-        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few)):
+        told = lines[marks[i].line][marks[i].start :]
+        if role == "system" and (roles[i + 1 : i + 2] != ["user"] or (i and few) or is_state_of_session(told)):
             roles[i] = "other"
     last = marks[-1].line + 1
     ends = [m.line for m in marks[1:]] + [footer_start(lines, last)]
