@@ -55,7 +55,7 @@ def read_answer_key(text: str, where: str, is_title: Callable[[str], bool]) -> P
     answers = _answers(lines, heading + 1, len(questions), is_title)
     if answers is None:
         return None
-    if len(answers) != len(questions):
+    if len(answers) != len(questions) or _counts_again(lines[:heading]) or _counts_again(lines[heading:]):
         raise DataError(
             "reading.answers_apart", where=f"{where}:{heading + 1}", questions=len(questions), answers=len(answers)
         )
@@ -91,6 +91,12 @@ def _counted(lines: Sequence[str], start: int, stop: int, is_title: Callable[[st
             end -= 1
         entries.append(_Entry(number, begin, end))
     return entries
+
+
+def _counts_again(lines: Sequence[str]) -> bool:
+    """Whether a number stands in front of two lines, so that it does not tell which entry is meant."""
+    values = [number_value(found) for line in lines if (found := match_number(line)) and re.search(r"\d", found[0])]
+    return len(set(values)) < len(values)
 
 
 def _answers(

@@ -182,7 +182,8 @@ def _holds_conversations(turns: Sequence[Turn], opens: Sequence[int], breaks: se
         return True
     answers = [t.words for t in turns if t.role == "assistant"]
     even = len({turns[i].blank for i in breaks if i}) == 1 and not any("\n\n" in words for words in answers)
-    if even and len(inner) <= _RARE * len(opens):
+    counted = sum(turns[i].numbered for i in breaks) >= 0.8 * len(breaks)
+    if even and not counted and len(inner) <= _RARE * len(opens):
         return True
     loose = sum("\n\n" in words for words in answers) >= 0.1 * len(answers)
     return len(breaks) <= (0.4 if loose else 0.7) * len(opens)

@@ -59,7 +59,7 @@ def read_form(text: str, where: str, roles: Names = None, columns: Names = None)
         return None
     records = _records(lines, [m for m in marks if m.name in labels], labels)
     rows = [{f.name: _value(lines, f) for f in fields} for fields in records]
-    people = _fields_of_people(rows) if not columns else frozenset()
+    people = _fields_of_people(rows) if not columns else []
     rows = [{name: value for name, value in row.items() if name not in people} for row in rows]
     place = f"{where}:{records[0][0].line + 1}"
     names = [name for name in labels.values() if name not in people]
@@ -106,10 +106,10 @@ def _known_fields(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> di
     return {"question": sides["user"][0], "answer": sides["assistant"][0]}
 
 
-def _fields_of_people(rows: Sequence[Mapping[str, str]]) -> frozenset[str]:
+def _fields_of_people(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Fields that say who asked or answered (Customer: n/a), by their values: one, none, or names."""
     profiles = profile_columns(rows)
-    return frozenset(n for n, profile in profiles.items() if _is_person(plain_name(n)) and not profile.is_text)
+    return [name for name, profile in profiles.items() if _is_person(plain_name(name)) and not profile.is_text]
 
 
 def _labels(marks: Sequence[Mark]) -> dict[str, str]:

@@ -46,6 +46,7 @@ _NUMBER = re.compile(
     r"|(?:[Nn][Oo]\.?|№)\s?(?P<counted>\d{1,6})(?:\s*[.．、:：)）]|(?=\s))|(?P<circled>[①-⑳]))\s*"
 )
 _DIGITS = {c: i for i, c in enumerate("一二三四五六七八九", 1)}
+_MOST_UNANSWERED = 5  # questions in a row
 UNLABELLED = ""  # the name of a turn that has none
 
 
@@ -142,7 +143,8 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
     Empty where fewer than half of such answers have one.
     """
     spoken = [m for m in marks if names[m.name] in ("user", "assistant")]
-    found, count = list[Mark](), 0
+    found, count, regular = list[Mark](), 0, 0
+    count_of_answers = sum(names[mark.name] == "assistant" for mark in spoken)
     missing: list[tuple[int, int]] = []  # where questions may stand: lines from the one to in front of the other
     answered: list[tuple[int, int]] = []
     for before, mark in pairwise([None, *spoken]):
@@ -150,19 +152,36 @@ def unlabelled_questions(lines: Sequence[str], marks: Sequence[Mark], names: Map
         if names[mark.name] != "assistant":
             continue
         count += 1
+        regular += before is not None and names[before.name] == "user" and before.line == mark.line - 1
         start = before.line + 1 if before else 0
         if before and (names[before.name] == "user" or start == mark.line):
             continue
         missing.append((start, mark.line))
         if question := _question_above(lines, start, mark.line, count):
-            questions, count = _with_unanswered(lines, question, mark.line, count)
+            questions, count = _with_unanswered(lines, question, start, mark.line, count)
             found += questions
             answered.append((questions[-1].line, mark.line))
-    if len(answered) < max(1, 0.5 * len(missing)):
+    regular += sum(line == stop - 1 for line, stop in answered)
+    is_regular = regular >= max(3, 0.8 * count_of_answers)  # a question right above each answer
+    if len(answered) < max(1, 0.5 * len(missing)) and not is_regular:
         return []
-    if sum(line == stop - 1 for line, stop in answered) >= max(3, 0.9 * len(answered)):
+    if is_regular:
         there = {stop for _, stop in answered}
-        found += [_question_at(lines, stop - 1) for start, stop in missing if stop not in there and start < stop]
+        for start, stop in missing:
+            if stop not in there and lines[stop - 1].strip() and (start == stop - 1 or not lines[stop - 2].strip()):
+                found.append(_question_at(lines, stop - 1))
+    if spoken and sum(mark.numbered for mark in found) >= max(3, 0.8 * count_of_answers):
+        found += _counted_on(lines, spoken[-1].line + 1, count)
+    return found
+
+
+def _counted_on(lines: Sequence[str], start: int, count: int) -> list[Mark]:
+    """Questions below the last answer that go on with the count of those above."""
+    found: list[Mark] = []
+    for number in range(start, len(lines)):
+        counted = _NUMBER.match(lines[number])
+        if counted and number_value(counted) == count + len(found) + 1:
+            found.append(_question_at(lines, number))
     return found
 
 
@@ -180,18 +199,26 @@ def _blank_above(lines: Sequence[str], number: int) -> int:
     return blank
 
 
-def _with_unanswered(lines: Sequence[str], question: Mark, stop: int, count: int) -> tuple[list[Mark], int]:
-    """A numbered question, those that are counted on below it in front of its answer, and the last one's number.
+def _with_unanswered(lines: Sequence[str], question: Mark, start: int, stop: int, count: int) -> tuple[list[Mark], int]:
+    """A numbered question, those that are counted above and below it in front of its answer, and the last one's number.
 
     The last one is answered, the others are not. What stands below one of these may be its answer.
     """
     here = match_number(lines[question.line]) if question.numbered else None
-    if here is None or number_value(here) != count:
+    if here is None or not count <= number_value(here) <= count + _MOST_UNANSWERED:
         return [question], count
-    out = [question]
+    out: list[Mark] = []
+    for number in range(start, question.line):  # those that were passed over
+        above = match_number(lines[number])
+        if above and number_value(above) == count + len(out) < number_value(here):
+            out.append(_question_at(lines, number))
+    if number_value(here) != count + len(out):
+        return [question], count
+    count += len(out)
+    out.append(question)
     for number in range(question.line + 1, stop):
         below = match_number(lines[number])
-        apart = number == stop - 1 or not lines[number - 1].strip()
+        apart = number == stop - 1 or not lines[number - 1].strip() or out[-1].line == number - 1
         if below and number_value(below) == count + 1 and apart:
             out.append(_question_at(lines, number))
             count += 1

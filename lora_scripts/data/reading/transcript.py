@@ -7,6 +7,7 @@ through the file.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from lora_scripts.data.reading.turn_evidence import (
 )
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
+from lora_scripts.errors import DataError
 from lora_scripts.messages import text as say
 
 Roles = Mapping[str, str | Sequence[str]] | None
@@ -78,7 +80,7 @@ def read_transcript(
             return None
         remarks += layout.remarks
     account = LineRoles(text.split("\n") if pages else lines, first)
-    parsed = _read(lines, seen, layout, given, account, pages, first - 1)
+    parsed = _read(lines, where, seen, layout, given, account, pages, first - 1)
     if parsed is None:
         return None
     if pages:
@@ -140,7 +142,7 @@ def layout_of(lines: Sequence[str], where: str, roles: Roles, seen: Sequence[Mar
     elif score < CLEAR:
         both_sides = listed(shown.get(n, n) for n, r in names.items() if r in ("user", "assistant") and n in shown)
         raise ask("reading.which_speaker_asks", [names, swapped(names)], names=both_sides)
-    asked = [t for t in turns if t.role == "user"]
+    asked = [t for t in turns if names.get(t.name) == "user"]
     if len(asked) > 1 and not any(asks(t.words) for t in asked) and any(not role_of(n) for n in shown if n in names):
         raise ask("reading.which_speaker_asks", [names, swapped(names)], names=listed(shown.values()))
     answers = [t.words for t in turns if names.get(t.name) == "assistant"]
@@ -183,6 +185,7 @@ def _all_turns(
 
 def _read(
     lines: Sequence[str],
+    where: str,
     seen: Sequence[Mark],
     layout: Layout,
     given: Mapping[str, str],
@@ -193,7 +196,7 @@ def _read(
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
     turns, quoted = _without_marks(turns)
-    said = [t for t in turns if t.role in ("user", "assistant", "system")]
+    said = [t for t in _matched_by_number(turns, where) if t.role in ("user", "assistant", "system")]
     answered = any(t.role == "assistant" for t in said)
     if not given and len(lines) > _LONGEST_TURN * len(said):
         return None
@@ -326,6 +329,24 @@ def _with_answers_of_one_line_questions(turns: list[Turn]) -> list[Turn]:
         else:
             out.append(turn)
     return out
+
+
+def _matched_by_number(turns: list[Turn], where: str) -> list[Turn]:
+    """Where all questions stand in front of all answers: each question in front of the answer of its number.
+
+    Raises:
+        DataError: Their labels have not the same numbers.
+    """
+    roles = [turn.role for turn in turns]
+    count = roles.count("user")
+    if min(count, len(roles) - count) < _FEWEST or roles != ["user"] * count + ["assistant"] * (len(roles) - count):
+        return turns
+    numbers = [tuple(re.findall(r"\d+", turn.shown)) for turn in turns]
+    if numbers[:count] != numbers[count:] or len(set(numbers)) < count or not all(numbers):
+        place = f"{where}:{turns[count].line}"
+        raise DataError("reading.answers_apart", where=place, questions=count, answers=len(turns) - count)
+    pairs = zip(turns[:count], turns[count:], strict=True)
+    return [turn for question, answer in pairs for turn in (replace(question, divided=True), replace(answer, blank=0))]
 
 
 def _without_marks(turns: list[Turn]) -> tuple[list[Turn], str]:
