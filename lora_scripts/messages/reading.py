@@ -112,7 +112,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "每个问题或每个答案都带有 {marks}，不会学进去",
     ),
     "answers_apart": (
-        "{questions} questions stand in front of {answers} answers, and their numbers do not tell which belong together",
+        "{questions} questions stand in front of {answers} answers, and no numbers tell which belong together",
         "{questions} 道题目在前、{answers} 个答案在后，按编号无法一一对应",
     ),
     "answers_apart.fix": ("write each answer below its question", "请把每个答案写在它的题目下面"),
