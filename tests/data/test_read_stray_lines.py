@@ -10,8 +10,8 @@ from lora_scripts.data.reading.formats import Reading, read_records
 from lora_scripts.errors import AmbiguousDataError, DataError
 
 ASKED_WORDS = """
-年票能退吗？ 游船几点开 轮椅哪里借？ 可以带帐篷吗？ 缆车停运怎么办 学生证打几折？ 迷路了打谁的电话 寄存要收费吗？ 几月开花
-能刷卡吗？
+年票能退吗？ 游船几点开 轮椅哪里借？ 可以带帐篷吗？ 缆车停运怎么办 学生证打几折？ 迷路了打谁的电话 寄存要收费吗？
+几月开花 能刷卡吗？
 """
 TOLD_WORDS = """
 未使用的七天内可以退。 上午九点起，半小时一班。 南门服务处，押金两百元。 草坪区可以，过夜不行。 到站退票，换乘摆渡车。
