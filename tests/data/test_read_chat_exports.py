@@ -39,6 +39,12 @@ LAYOUTS: dict[str, Callable[[datetime, str, str], str]] = {
     "name (time):": lambda at, who, text: f"{who}({at:%Y-%m-%d %H:%M:%S}): {text}\n",
     "Telegram": lambda at, who, text: f"{who}, [{at:%d.%m.%Y %H:%M:%S}]\n{text}\n\n",
     "time below the name": lambda at, who, text: f"{who}\n{at.year}年{at.month}月{at.day}日 {at:%H:%M}\n{text}\n",
+    "Discord": lambda at, who, text: f"[{at:%d-%b-%y %H:%M %p}] {who}\n{text}\n\n",
+    "month as a word": lambda at, who, text: f"{who}, {at:%b %d, %Y}, {at:%H:%M}\n{text}\n\n",
+    "name in a box": lambda at, who, text: f"【{who}】{at:%Y-%m-%d %H:%M:%S}\n{text}\n",
+    "all on one line": lambda at, who, text: f"{who} {at:%Y-%m-%d %H:%M:%S} : {text}\n",
+    "short messages": lambda at, who, text: f"{who} {at:%Y/%m/%d %H:%M} | 13900001111 | {text}\n",
+    "shop": lambda at, who, text: f"某店:{who}({at:%Y-%m-%d %H:%M:%S}):\n{text}\n",
     "Chinese date": lambda at, who, text: f"{who} {at.year}年{at.month}月{at.day}日 上午{at:%H:%M}\n{text}\n",
 }
 
@@ -185,3 +191,31 @@ def test_every_line_of_an_export_has_one_role(chat: list[tuple[str, str]], layou
         return
     assert parsed is not None
     assert parsed.units.total() == sum(bool(line.strip()) for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("who", ["孙经理", "店铺助手", "系统消息", "客服主管"])
+def test_who_says_one_thing_in_a_chat_of_two_others_is_left_out_and_named(tmp_path: Path, who: str) -> None:
+    said = messages("阿杰", "小周")
+    said.insert(6, (said[5][0] + timedelta(minutes=2), who, "这单我来跟"))
+    reading = read(tmp_path, "".join(LAYOUTS["name, time"](*message) for message in said))
+    assert talks(reading) == [[question, answer] for question, answer in QA]
+    finding = next(f for f in reading.ledger.findings if f.kind == "third_speakers")
+    assert who in finding.text and "19-20" in finding.text
+
+
+@pytest.mark.parametrize(
+    "line", ["系统：客服已接入", "———— 以下为新消息 ————", "2024-03-19 10:30 系统消息：会话已转接"]
+)
+def test_a_line_of_the_program_between_messages_is_not_learned(tmp_path: Path, line: str) -> None:
+    said = [LAYOUTS["name, time"](*message) for message in messages()]
+    reading = read(tmp_path, "".join([*said[:5], f"{line}\n", *said[5:]]))
+    assert talks(reading) == [[question, answer] for question, answer in QA]
+    assert any(f.kind == "media_left_out" and "16" in f.text for f in reading.ledger.findings)
+
+
+def test_times_of_a_recording_in_minutes_and_seconds_are_not_learned(tmp_path: Path) -> None:
+    lines = [
+        f"（{i:02}分{j * 30:02}秒）说话人 {j + 1}：{text}" for i, pair in enumerate(QA) for j, text in enumerate(pair)
+    ]
+    talk = talks(read(tmp_path, "\n".join(lines)))
+    assert [text for record in talk for text in record] == [text for pair in QA for text in pair]

@@ -57,6 +57,8 @@ def _drafts(parts: Iterator[tuple[int, Parsed | None]], parsed: Parsed, where: s
             elif isinstance(more := values.get("count"), int):
                 sums = parsed.remarks[told[kind]][3]
                 sums["count"] = int(str(sums["count"])) + more
+                if "lines" in sums and not str(sums["lines"]).endswith("…"):
+                    sums["lines"] = f"{sums['lines']}, {values['lines']}"
     refuse_unread(parsed.units, where)
 
 

@@ -161,7 +161,8 @@ def _is_transcript(labels: Mapping[str, str], chosen: RowLayout) -> bool:
     """Whether two people speak, or the other fields are a header above each question: not a form."""
     roles = [role_of(name) for name in labels]
     if roles == ["user", "assistant"] * (len(roles) // 2) or all(
-        is_field_name(name) and role in ("user", "assistant") for name, role in zip(labels, roles, strict=True)
+        role == "system" or (is_field_name(name) and role in ("user", "assistant"))
+        for name, role in zip(labels, roles, strict=True)
     ):
         return True
     sides = Counter(role_of(name) for name in labels)

@@ -32,7 +32,7 @@ _HEADING = re.compile(rf"\s*#{{1,6}}\s*(?P<bare>{_NAME})\s*$")
 _START = re.compile(_LEAD)
 _WORD = re.compile(r"[^\W\d_]\S{0,15}(?=\s|$)")
 # A known name in front of a tab, blanks, "=" or a dash.
-_PARTED = re.compile(r"\s*([^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
+_PARTED = re.compile(r"\s*(第\s?\d{1,4}\s?[问题]|[^\W\d_]{1,10})(?:\s*[=＝]\s*|\s+[-–—]\s+|[ \t　]+)")
 _FEWEST_PARTED = 3  # lines of each side from which such a sign stands for the colon
 _LEAST_PARTED = 0.1  # of all lines
 _ENOUGH_COLONS = 500  # labels with a colon from which nothing else is looked for

@@ -93,7 +93,7 @@ _ROLES = ("user", "assistant", "system")
 _ORDINAL = re.compile(r"第\s*(?:\d+|[一二三四五六七八九十百]+)\s*(题|问|答)")
 _PRIVATE = re.compile(r"[(（][^()（）]*\d{4,}[^()（）]*[)）]|\+?\d[\d \-]{5,}\d|\d{4,}|[\w.+\-]+@[\w\-]+\.\S+")
 _BETWEEN_NAMES = re.compile(r"[，、,]")
-_SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|\s+[a-z])$")
+_SUFFIX = re.compile(r"(?:[\s#._\-]*(?:\d+|[一二三四五六七八九十]+|[甲乙丙丁])|(?:\s+|(?<=[\u4e00-\u9fff]))[a-z])$")
 
 
 def simple(raw: str) -> str:

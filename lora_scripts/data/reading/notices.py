@@ -88,13 +88,18 @@ def without_notices(turns: Sequence[Turn]) -> tuple[list[Turn], list[int]]:
     """``turns`` without media, those left out that hold nothing else, and the lines of what was left out."""
     out: list[Turn] = []
     lines: list[int] = []
+    blank = 0  # in front of what was left out
     for turn in turns:
         words, count = without_media(turn.words)
+        if blank and turn.role == "user":
+            turn = replace(turn, blank=max(turn.blank, blank))
+        blank = max(blank, turn.blank)
         lines += [turn.line] * count
         if count and not words.strip():
             continue
         if len(words) < 80 and is_notice(words):
             lines.append(turn.line)
             continue
+        blank = 0
         out.append(replace(turn, words=words) if count else turn)
     return out, lines

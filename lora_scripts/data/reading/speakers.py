@@ -29,6 +29,7 @@ _PERSON = re.compile(
 )
 
 _LONGEST_PERSON = 7  # characters of a Chinese nickname with a title
+_FEWEST_ASKING = 3  # names of people who ask one speaker
 _CLAUSE = re.compile(r"\s*第[\d一二三四五六七八九十百]{1,4}条(?:\s|：|:|$)")
 _LEAST_CLAUSES = 0.15  # share of the lines that begin a clause, from which a text is a contract or a statute
 _LEAST_SHARE = 0.02  # of the lines that an unknown pair has to open
@@ -91,7 +92,7 @@ def _speakers(marks: Sequence[Mark], lines: Sequence[str], given: Mapping[str, s
     if not {"user", "assistant"} & set(names.values()):
         if sum(bool(_CLAUSE.match(line)) for line in lines) >= _LEAST_CLAUSES * sum(map(bool, lines)):
             return []  # the parties of a contract
-        return _learned_pairs(marks, sum(map(bool, lines)))
+        return _learned_pairs(marks, sum(map(bool, lines))) or _one_answers_many(marks, lines)
     # Gaps first: a speaker nobody knows leaves two questions in a row, and neither of them is a quotation.
     answering = _below_questions(marks, lines)
     sides = ("assistant",) if _asked_without_label(marks, names, lines) else ("user", "assistant")
@@ -230,6 +231,21 @@ def _learned_pairs(marks: Sequence[Mark], line_count: int) -> list[dict[str, str
                 best.append((turns, first, second))
     best.sort(key=lambda b: -b[0])
     return [{first: "user", second: "assistant"} for n, first, second in best if n >= 0.8 * best[0][0]]
+
+
+def _one_answers_many(marks: Sequence[Mark], lines: Sequence[str]) -> list[dict[str, str]]:
+    """One unknown name that takes turns with many others, who ask: a spokesman and reporters."""
+    counts = Counter(m.name for m in marks if m.name not in FIELDS)
+    if len(counts) <= _FEWEST_ASKING:
+        return []
+    answering = counts.most_common(1)[0][0]
+    spoken = [m for m in marks if m.name in counts]
+    turns = [m.name == answering for m in spoken]
+    changes = sum(a != b for a, b in pairwise(turns))
+    asking = [ends_asking(lines[m.line]) for m in spoken if m.name != answering]
+    if turns[0] or changes < 0.9 * (len(turns) - 1) or sum(asking) < 0.6 * len(asking):
+        return []
+    return [dict.fromkeys(counts, "user") | {answering: "assistant"}]
 
 
 def unmarked_speakers(text: str) -> tuple[str, str] | None:

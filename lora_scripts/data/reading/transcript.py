@@ -196,7 +196,7 @@ def _read(
     names = layout.names
     turns, inline = _all_turns(lines, seen, names, given, layout)
     turns, quoted = _without_marks(turns)
-    said = [t for t in _matched_by_number(turns, where) if t.role in ("user", "assistant", "system")]
+    said = _of_the_two(_matched_by_number(turns, where))
     answered = any(t.role == "assistant" for t in said)
     if not given and len(lines) > _LONGEST_TURN * len(said):
         return None
@@ -328,6 +328,19 @@ def _with_answers_of_one_line_questions(turns: list[Turn]) -> list[Turn]:
             out.append(Turn("assistant", "", "", turn.line + 1, rest, 0, False, stop=turn.stop, left_out=turn.left_out))
         else:
             out.append(turn)
+    return out
+
+
+def _of_the_two(turns: Sequence[Turn]) -> list[Turn]:
+    """What is learned; a question below what is not has the gap that stands above that."""
+    out: list[Turn] = []
+    blank = 0
+    for turn in turns:
+        if turn.role not in ("user", "assistant", "system"):
+            blank = max(blank, turn.blank)
+            continue
+        out.append(replace(turn, blank=max(turn.blank, blank)) if turn.role == "user" else turn)
+        blank = 0
     return out
 
 
