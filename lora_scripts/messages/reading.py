@@ -227,6 +227,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} turns have {names} 0: they are context, not trained on",
         "{count} 轮回答的 {names} 为 0：只作上下文，不参与训练",
     ),
+    "finding.several_questions": (
+        "{count} answers have several ways to ask for them; each makes a record of its own",
+        "{count} 个答案有多种问法；每种问法各成一条",
+    ),
     "finding.several_answers": (
         "{count} questions have several answers; each makes a record of its own",
         "{count} 个问题有多个答案；每个答案各成一条",

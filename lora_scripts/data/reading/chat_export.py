@@ -18,8 +18,9 @@ from lora_scripts.data.reading.dialogues import Remarks, Turn
 from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import THIRD_NAMES, given_roles, listed, person_role, plain_name, role_of
 from lora_scripts.data.reading.notices import is_line_of_program, is_notice, without_notices
+from lora_scripts.data.reading.questions import asks
 from lora_scripts.data.reading.timestamps import DATE_LINE, STAMP, day_number, minutes_of_day
-from lora_scripts.data.reading.turn_evidence import CLEAR, asks, degenerate, role_score, swapped
+from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_score, swapped
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 

@@ -13,7 +13,8 @@ from lora_scripts.errors import DataError
 _QUESTIONS_WORDS = """
 instruction question query prompt ask 问题 提问 问 咨询内容 问题内容 问题描述 提问内容 咨询问题 用户问题 用户提问
 客户问题 客户提问 咨询 题目 题干 试题 考题 question_text question_content question_body user_query user_question
-user_input user_message problem q 指令 标准问题 标准问 病情描述 诉求内容 留言内容 来信内容 来电内容 投诉内容
+user_input user_message problem q patterns questions 指令
+标准问题 标准问 病情描述 诉求内容 留言内容 来信内容 来电内容 投诉内容
 """
 QUESTIONS = frozenset(_QUESTIONS_WORDS.split())
 _LESSER_QUESTIONS_WORDS = """

@@ -25,6 +25,7 @@ from lora_scripts.data.reading.columns import (
     plain_header,
     question_score,
 )
+from lora_scripts.data.reading.questions import asks
 
 Values = Mapping[str, Any]
 
@@ -47,18 +48,8 @@ _CONTENT_KINDS = (
     ("code", re.compile(r"(?=\S*\d)[\w\-./#]{1,40}", re.ASCII)),
     ("person", re.compile(_PERSON)),
 )
-_ASKS = re.compile(
-    r"[?？]|吗|呢|怎么|怎样|如何|什么|为何|为啥|哪|多少|多久|几|能否|能不能|是否|可否|可不可以|有没有"
-    r"|^\W*(?:what|how|why|when|where|who|which|can|could|is|are|do|does|should|may|will)\b",
-    re.IGNORECASE,
-)
 # Names that hold the task in front of what it is about.
 _INSTRUCTIONS = frozenset({"instruction", "prompt", "指令"})
-
-
-def asks(text: str) -> bool:
-    """Whether a text holds a word or a sign of a question."""
-    return bool(_ASKS.search(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,8 +342,10 @@ def looks_like_content(name: str, profile: ColumnProfile) -> bool:
     kind = _kind_of(name, name)
     if name.rstrip().endswith(("?", "？")) or len(name) > _LONGEST_HEADER:
         return True
-    asks = bool(_ASKS.search(name)) and len(name) > 5 and profile.asking >= 0.8
-    return asks or (kind == profile.kind and kind in ("number", "date", "url", "contact", "code") and kind != "empty")
+    a_question = asks(name) and len(name) > 5 and profile.asking >= 0.8
+    return a_question or (
+        kind == profile.kind and kind in ("number", "date", "url", "contact", "code") and kind != "empty"
+    )
 
 
 def layouts_by_content(names: Iterable[str], profiles: Mapping[str, ColumnProfile]) -> list[RowLayout]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from lora_scripts.data.reading.inline import COLON
 from lora_scripts.data.reading.names import plain_name, role_of
-from lora_scripts.data.reading.turn_evidence import asks, ends_asking
+from lora_scripts.data.reading.questions import asks, ends_asking
 
 _LEAD = (
     r"[\s>#*•●·■◆◇★☆▶►→▪\-]*"

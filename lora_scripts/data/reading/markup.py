@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 
+from lora_scripts.data.reading.questions import ends_asking
 from lora_scripts.data.reading.sections import LEFT_OUT, MARKUP, TERM, Block
-from lora_scripts.data.reading.turn_evidence import ends_asking
 
 _ATX = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _BOLD_LINE = re.compile(r"\s*(?:[-*+]\s+|\d{1,4}[.、)]\s*)?(\*\*|__)(?P<head>.+?)\1\s*(?:<br\s*/?>)?\s*(?P<rest>.*)$")

@@ -116,6 +116,16 @@ def _lines(lines: Iterable[str]) -> Iterator[Row]:
             yield from _with_index([_row(number, one) for one in values or [value]])
 
 
+def _is_typed_messages(value: Sequence[Any]) -> bool:
+    """A conversation as LangChain writes it: ``type`` is human, ai or system, the content in ``data``."""
+    return bool(value) and all(
+        isinstance(one, dict)
+        and one.get("type") in ("human", "ai", "system")
+        and ("content" in one or isinstance(one.get("data"), dict))
+        for one in value
+    )
+
+
 def _row(line: int, value: Any) -> Row:
     if isinstance(value, DiscardedError):
         return Row(line, None, say("data.note.discarded"), reason="discarded")
@@ -124,6 +134,11 @@ def _row(line: int, value: Any) -> Row:
 
 def _expanded(value: Any, inherited: Mapping[str, Any]) -> Iterator[Any]:
     """The records within one value; each inherits what stands beside it in the objects around it."""
+    if isinstance(value, list) and _is_typed_messages(value):
+        yield [
+            {"role": one["type"], "content": one.get("content", one.get("data", {}).get("content"))} for one in value
+        ]
+        return
     if isinstance(value, list) and _is_list_of_records(value):
         for one in value:
             yield from _expanded(one, inherited)

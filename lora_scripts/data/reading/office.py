@@ -12,11 +12,11 @@ from typing import Any
 from unicodedata import east_asian_width
 
 from lora_scripts.data.reading.archives import MOST_BYTES, broken_as_error, refuse_bomb
+from lora_scripts.data.reading.questions import ends_asking
 from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sections import TERM, Block, ask_about_headings, read_sections
 from lora_scripts.data.reading.sources import Source
 from lora_scripts.data.reading.tables import HEADER_ROWS, rows_below, sheet_header
-from lora_scripts.data.reading.turn_evidence import ends_asking
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError
 

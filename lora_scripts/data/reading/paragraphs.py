@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from lora_scripts.data.clean import scrub
 from lora_scripts.data.reading.labels import match_number, number_value
 from lora_scripts.data.reading.line_roles import LineRoles, listed_lines
+from lora_scripts.data.reading.questions import asks, ends_asking
 from lora_scripts.data.reading.record_marks import sign_of, without_common_marks
 from lora_scripts.data.reading.stray_lines import is_fragment
-from lora_scripts.data.reading.turn_evidence import asks, ends_asking, is_to_fill_in
+from lora_scripts.data.reading.turn_evidence import is_to_fill_in
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 

@@ -10,6 +10,7 @@ from typing import Any
 from lora_scripts.data.reading.ambiguity import Settings
 from lora_scripts.data.reading.columns import (
     RowLayout,
+    answer_score,
     find_pair,
     given_columns,
     names_the_key,
@@ -52,6 +53,7 @@ from lora_scripts.messages import text as say
 _NAMED_COLUMNS = 12  # in a finding
 _LISTED_COLUMNS = 100  # in the line that says how the file was read
 _MOSTLY_ASKED = 0.8  # questions for an answer, up to which a blank question is a rule and means the one above
+_MANY_ANSWERS = 10  # from which one list among texts is an accident
 _MOST_STATUSES = 15  # different values of a column that tells how far a row is
 
 
@@ -107,10 +109,11 @@ class RecordRows:
         options = option_columns([str(name) for name in self.profiles])
         if numbers and options:
             self.notes.option_base = 0 if 0 in numbers else 1 if _option_count(objects, options) in numbers else None
-        outputs = [
-            v for value in objects for n, v in value.items() if plain_header(n) == "output" and isinstance(v, list)
-        ]
-        self.notes.ranking = all(len(one) == 2 for one in outputs)
+        outputs = [v for value in objects for n, v in value.items() if plain_header(n) == "output" and v]
+        self.notes.ranking = all(isinstance(one, list) and len(one) == 2 for one in outputs)
+        answers = [v for value in objects for n, v in value.items() if answer_score(plain_header(n)) >= 3.0 and v]
+        lists = sum(isinstance(one, list) for one in answers)
+        self.notes.odd_lists = len(answers) >= _MANY_ANSWERS and 0 < lists <= 0.1 * len(answers)
 
     def _layout_of(self, value: Mapping[str, Any], studied: bool = False) -> RowLayout | None:
         """The layout of an object; asks only while the first rows are ``studied``."""

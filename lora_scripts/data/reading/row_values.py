@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lora_scripts.data.reading.columns import REASONING, RowLayout, answer_score, plain_header, question_score
-from lora_scripts.data.reading.evidence import asks
 from lora_scripts.data.reading.names import TOOL_NAMES, plain_name, role_of
+from lora_scripts.data.reading.questions import asks
 from lora_scripts.data.reading.value_text import (
     CONTENT_KEYS,
     UnfitError,
@@ -31,6 +31,7 @@ _TALKS_WORDS = """
 messages conversations conversation dialogue dialog dialogs turns chat chats 对话 消息
 """
 _TALKS = frozenset(_TALKS_WORDS.split())
+_PLURAL_QUESTIONS = frozenset({"patterns", "questions", "queries", "问法", "相似问", "问题列表", "用户问法"})
 # In the plural, a list of questions with answers is a list of records.
 _TALKS_OF_PAIRS = frozenset(["conversation", "dialogue", "dialog", "turns", "chat", "对话"])
 _SPEAKER_KEYS = ("role", "from", "speaker", "author", "角色", "说话人")
@@ -242,9 +243,20 @@ def _answered(
 ) -> list[Parts]:
     """The records of one question column and one answer column."""
     asked, answered = value.get(question), value.get(answer)
+    if plain_header(question) in _PLURAL_QUESTIONS and isinstance(asked, list) and not is_message_list(asked):
+        flat = [way for one in asked for way in (one if isinstance(one, list) else [one])]
+        ways = [text_of(one, question) for one in flat]
+        notes.counts["several_questions"] += len(ways) > 1
+        return [
+            part
+            for way in ways
+            for part in _answered({**value, question: way}, question, answer, layout, opening, speakers, notes)
+        ]
     turns = [*opening, *_asked(value, asked, question, layout, speakers, notes)]
     if isinstance(answered, list) and is_message_list(answered):
         return [Parts((*turns, *(_message(m, speakers, notes) for m in answered)))]
+    if notes.odd_lists and isinstance(answered, list):
+        raise UnfitError("unreadable", say("data.note.bad_value", name=answer))
     if notes.ranking and plain_header(answer) == "output" and isinstance(answered, list) and is_text_pair(answered):
         return [Parts((*turns, Message("assistant", answered[0])), answered[1])]  # LLaMA-Factory's ``ranking``
     reasoning = text_of(value.get(layout.reasoning), layout.reasoning) if layout.reasoning else ""

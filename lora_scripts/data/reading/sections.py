@@ -12,7 +12,7 @@ from lora_scripts.data.reading.dialogues import Remarks
 from lora_scripts.data.reading.labels import find_marks, match_number
 from lora_scripts.data.reading.line_roles import LineRoles
 from lora_scripts.data.reading.names import is_field_name, role_of, split_names
-from lora_scripts.data.reading.turn_evidence import asks
+from lora_scripts.data.reading.questions import asks
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 

@@ -17,7 +17,7 @@ from lora_scripts.data.reading.names import (
     person_role,
     role_of,
 )
-from lora_scripts.data.reading.turn_evidence import ends_asking
+from lora_scripts.data.reading.questions import ends_asking
 
 _SURNAMES = (
     "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万"

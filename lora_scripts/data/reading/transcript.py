@@ -20,19 +20,12 @@ from lora_scripts.data.reading.labels import Mark, find_marks, unlabelled_questi
 from lora_scripts.data.reading.line_roles import LineRoles, line_range, listed_lines
 from lora_scripts.data.reading.names import given_roles, listed, role_of
 from lora_scripts.data.reading.notices import without_notices
+from lora_scripts.data.reading.questions import asks
 from lora_scripts.data.reading.record_headers import header_shapes, header_start, trailing_labels
 from lora_scripts.data.reading.record_marks import without_common_marks, without_quotes
 from lora_scripts.data.reading.speakers import is_told_in_text, speaker_candidates
 from lora_scripts.data.reading.stray_lines import unusual_lines
-from lora_scripts.data.reading.turn_evidence import (
-    CLEAR,
-    asks,
-    degenerate,
-    is_to_fill_in,
-    known_names,
-    role_score,
-    swapped,
-)
+from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, is_to_fill_in, known_names, role_score, swapped
 from lora_scripts.data.reading.turns import account_for_turns, footer_start, title_names, turns_of, without_pages
 from lora_scripts.data.records import Draft, Parsed
 from lora_scripts.errors import DataError

@@ -9,6 +9,7 @@ from statistics import median
 
 from lora_scripts.data.reading.dialogues import Turn, record_openings
 from lora_scripts.data.reading.names import person_role, role_of
+from lora_scripts.data.reading.questions import ends_asking
 
 CLEAR = 0.4  # score from which the roles of two speakers are certain
 _STRONG, _WEAK = 2.0, 0.75  # what known names are worth
@@ -18,26 +19,11 @@ _EITHER_WORDS = """
 法官 民警 警官 检察官 a b support parent employee member
 """
 _EITHER = frozenset(_EITHER_WORDS.split())
-_ASKS = re.compile(
-    r"[?？]|吗|呢|怎么|怎样|如何|什么|为何|哪|多少|能否|是否|可以.{0,8}不"
-    r"|\b(?:what|how|why|when|where|who|which|can|is|are|do|does|should|could)\b",
-    re.IGNORECASE,
-)
 _OPTION = re.compile(r"[（(]?[A-Ha-h](?:[,，、 ]?[A-Ha-h]){0,7}[)）]?[.。]?|[√×✓✗]|对|错|正确|错误")
 _OPTION_LINE = re.compile(r"^\s*[（(]?[A-Da-d][.．、:：)）]", re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?[\d,]+(?:\.\d+)?%?")
 _TO_FILL_IN = re.compile(r"\s*(?:[□☐☑○◯◻]|_{3,}|[（(][ \u3000_]*[)）]\s*\S)")
 _FEWEST_ANSWERS = 8  # below it, nothing is called degenerate
-
-
-def asks(text: str) -> bool:
-    """Whether a text holds a word or sign of a question."""
-    return bool(_ASKS.search(text))
-
-
-def ends_asking(text: str) -> bool:
-    """Whether a text ends with a question mark."""
-    return text.rstrip(" \t\n”\"')）*_").endswith(("?", "？"))
 
 
 def role_score(turns: Sequence[Turn]) -> float:

@@ -125,14 +125,8 @@ def turns_of(
         final = position + 1 == len(marks)
         opens = not final and roles[position + 1] != "assistant"
         stop = header_start(lines, mark.line + 1, end, header) if opens or final else end
-        body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
-        lead = lines[mark.line][: mark.start].strip()
-        closed = close_tag(body, mark.shown) if lead.endswith(f"<{mark.shown}>") else None
-        if closed:
-            body = closed[0]
-        elif lead.startswith(">"):  # Markdown's quotation
-            body = [_QUOTE.sub("", line) for line in body]
-        beyond.append(closed[1] if closed else 0)
+        body, behind_tag = _body(lines, mark, stop)
+        beyond.append(behind_tag)
         behind = stop < end and any(lines[n].strip() and not is_section_title(lines[n]) for n in range(stop, end))
         while len(body) > 1:
             outside = body[-1] == PAGE_LINE or mark.line + len(body) - 1 in signatures
@@ -168,6 +162,18 @@ def turns_of(
             )
         )
     return turns
+
+
+def _body(lines: Sequence[str], mark: Mark, stop: int) -> tuple[list[str], int]:
+    """The lines of a turn without the tag or the quotation marks around it, and the number of lines behind the tag."""
+    body = [lines[mark.line][mark.start :], *lines[mark.line + 1 : stop]]
+    lead = lines[mark.line][: mark.start].strip()
+    closed = close_tag(body, mark.shown) if lead.endswith(f"<{mark.shown}>") else None
+    if closed:
+        return closed[0], closed[1]
+    if lead.startswith(">"):  # Markdown's quotation
+        body = [_QUOTE.sub("", line) for line in body]
+    return body, 0
 
 
 def _without_stray_lines(bodies: list[list[str]], roles: Sequence[str]) -> list[int]:

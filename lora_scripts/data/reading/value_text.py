@@ -64,7 +64,7 @@ class ValueNotes:
     """What was met inside of rows and has to be reported: counts by kind, or by the key that said so.
 
     ``option_base`` is from where answers that are numbers of options count; ``ranking`` allows lists of two answers
-    to be a better and a worse one.
+    to be a better and a worse one; ``odd_lists`` that a list is an accident, since nearly all answers are texts.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -73,6 +73,7 @@ class ValueNotes:
     unfinished: Counter[str] = field(default_factory=Counter)
     option_base: int | None = None
     ranking: bool = True
+    odd_lists: bool = False
     message_keys: Counter[str] = field(default_factory=Counter)
 
 
