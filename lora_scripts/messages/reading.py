@@ -227,6 +227,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{count} turns have {names} 0: they are context, not trained on",
         "{count} 轮回答的 {names} 为 0：只作上下文，不参与训练",
     ),
+    "finding.few_different_answers": (
+        "there are only {count} different answers, all short: the model learns to choose, not to write",
+        "答案只有 {count} 种短词：模型学会的是选择，而不是写答案",
+    ),
+    "finding.few_different_answers.fix": (
+        "name another column in `columns`, if that is not meant",
+        "若非有意，请用 `columns` 指定其他列",
+    ),
     "finding.several_questions": (
         "{count} answers have several ways to ask for them; each makes a record of its own",
         "{count} 个答案有多种问法；每种问法各成一条",

@@ -59,6 +59,16 @@ def test_a_status_or_a_name_is_not_the_answer_whatever_its_header_says(tmp_path:
     assert all(name in reading.ledger.decisions[0].detail for name in ("工单号", "客户", "回复结果"))
 
 
+def test_a_status_that_is_the_only_answer_is_asked_about_and_a_label_is_named(tmp_path: Path) -> None:
+    rows = [[q, ["已办结", "已回访"][i % 2]] for i, q in enumerate(ASKED)]
+    text = as_csv(["问题", "处理结果"], rows)
+    with pytest.raises(AmbiguousDataError, match="next to nothing to learn") as caught:
+        read(tmp_path, "a.csv", text)
+    assert pairs(read(tmp_path, "a.csv", text, **caught.value.alternatives[0].settings)) == [(q, a) for q, a in rows]
+    labels = [{"instruction": q, "output": ["报修", "缴费"][i % 2]} for i, q in enumerate(ASKED)]
+    assert "few_different_answers" in kinds(read(tmp_path, "b.jsonl", as_jsonl(labels)))
+
+
 def test_two_equally_good_answer_columns_are_asked_with_records_of_each(tmp_path: Path) -> None:
     rows = [[q, a, f"{a}（客服部）"] for q, a in QA]
     text = as_csv(["问题", "物业答复", "客服答复"], rows)

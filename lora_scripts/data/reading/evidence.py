@@ -264,7 +264,8 @@ def rivals(ranked: Sequence[Hypothesis], profiles: Mapping[str, ColumnProfile]) 
     """The layouts that the user has to choose from; empty where the best of ``ranked`` is clear.
 
     In doubt are: another one within ``CLEAR_MARGIN``; answers that would be degenerate (a status, names, numbers)
-    beside a column of text that nobody uses; much text in a column of a name that says nothing.
+    beside a column of text that nobody uses, or under a name that promises sentences; much text in a column of a name
+    that says nothing.
     """
     best = ranked[0].layout
     instruction_first = plain_header(best.question) in _INSTRUCTIONS
@@ -289,6 +290,8 @@ def rivals(ranked: Sequence[Hypothesis], profiles: Mapping[str, ColumnProfile]) 
         others = [n for n in others if not is_metadata_name(plain_header(n))]
         if others:
             return [replace(best, answer=n, repeats=()) for n in others[:2]] + [best]
+        if not names_the_key(plain_header(best.answer)):
+            return [best]
     unknown = [n for n, role in unread.items() if role == "not_understood"]
     total = sum(profile.characters for profile in profiles.values()) or 1.0
     largest = max(unknown, key=lambda n: profiles[n].characters, default="")

@@ -152,6 +152,8 @@ class RecordRows:
         for layout in choices:
             columns = {"question": layout.question, "answer": layout.answer}
             settings.append({"columns": columns | ({"input": layout.inputs[-1]} if layout.inputs else {})})
+        if len(choices) == 1:
+            return self.head.question("reading.degenerate_answers", settings)
         side = "answer" if len({layout.answer for layout in choices}) > 1 else "question"
         return self.head.question("reading.ambiguous_columns", settings, side=say(f"reading.side.{side}"))
 
@@ -269,6 +271,9 @@ class RecordRows:
             if keys:
                 values: dict[str, object] = {"names": ", ".join(keys), "count": keys.total()}
                 parsed.remarks.append(("warning", kind, line, values))
+        answers = self.profiles.get(taken.answer)
+        if answers and answers.categorical:
+            parsed.remarks.append(("warning", "few_different_answers", line, {"count": answers.distinct}))
         if self.learned:
             who = ", ".join(f"{shown(name)} → {self.roles[name]}" for name in self.learned[:_NAMED_COLUMNS])
             parsed.remarks.append(("warning", "learned_roles", line, {"names": who}))
