@@ -103,9 +103,15 @@ winner loser
 """
 PAIRS = [tuple(line.split()) for line in _PAIRS_WORDS.strip().split("\n")]
 _ASKING = re.compile(r"问|咨询|诉求|ask|question|query|prompt|inquiry|enquiry|instruct")
-_ASKING_TOO = re.compile(r"留言|来信|来电|反映|描述|症状|情况|详情|事项|topic|user|client|customer")
+_ASKING_TOO = re.compile(
+    r"留言|来信|来电|反映|描述|症状|情况|详情|事项|"
+    r"主诉|事由|反馈内容|用户反馈|客户反馈|issue|topic|user|client|customer"
+)
 _ANSWERING = re.compile(r"答|复|回应|回信|回帖|解析|answer|reply|response|respond|output|completion|solution")
-_ANSWERING_TOO = re.compile(r"意见|建议|结果|处理|办理|方案|advice|assistant|agent|bot")
+_ANSWERING_TOO = re.compile(
+    r"意见|建议|结果|处理|办理|方案|办法|措施|释疑|话术|医嘱|口径|处置|"
+    r"advice|remedy|resolution|^fix|assistant|agent|bot"
+)
 # Columns about a question or an answer: when, who, how many.
 _ABOUT = re.compile(
     r"时间|日期|编号|序号|单号|人$|者$|人员$|姓名|类型|类别|分类|标签|状态|评分|得分|满意度|数$|数量|次数|来源|链接|地区|部门|科室|是否"
