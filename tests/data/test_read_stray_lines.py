@@ -310,14 +310,14 @@ def test_subtitles_are_read_without_their_times(tmp_path: Path) -> None:
 
 
 def test_fields_of_people_without_content_are_no_questions(tmp_path: Path) -> None:
+    form = "Ticket: {i}\nCustomer: n/a\nIssue: {q}\nResolution: {a}\nClosed by: ann\n"
+    assert pairs(read(tmp_path, filled(form))) == QA
+    unknown = form.replace("Issue", "Matter")
     with pytest.raises(AmbiguousDataError) as caught:
-        read(tmp_path, filled("Ticket: {i}\nCustomer: n/a\nIssue: {q}\nResolution: {a}\nClosed by: ann\n"))
-    wanted = {"columns": {"question": "Issue", "answer": "Resolution"}}
+        read(tmp_path, filled(unknown))
+    wanted = {"columns": {"question": "Matter", "answer": "Resolution"}}
     assert wanted in [a.settings for a in caught.value.alternatives]
-    reading = read(
-        tmp_path, filled("Ticket: {i}\nCustomer: n/a\nIssue: {q}\nResolution: {a}\nClosed by: ann\n"), **wanted
-    )
-    assert pairs(reading) == QA
+    assert pairs(read(tmp_path, filled(unknown), **wanted)) == QA
 
 
 def test_speakers_fields_of_a_form_are_read_and_its_notes_are_named(tmp_path: Path) -> None:
