@@ -130,6 +130,9 @@ _UNUSABLE = (
 )
 
 
+_ACKNOWLEDGES = re.compile(r"好的|收到|嗯+|知道了|明白了|谢谢|got it|thanks", re.IGNORECASE)
+
+
 def unusable_kind(answer: str) -> str:
     """The bin for an answer that teaches nothing: an error of Excel, a number that it broke, a bare link, a reference
     to something that is not there; or nothing."""
@@ -263,6 +266,8 @@ def _fold(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str, list[str]
                 return (), "placeholder_answer", []
             if kind := unusable_kind(content):
                 return (), kind, []
+            if roles.count("assistant") == 1 and _ACKNOWLEDGES.fullmatch(content.rstrip(_TAIL)):
+                return (), "acknowledgement_only", []
         if role == "system" and out and out[-1].role != "system":
             return (), "misplaced_system", []
         if out and out[-1].role == role:

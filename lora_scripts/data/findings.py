@@ -37,6 +37,9 @@ _MACHINE = re.compile(
 )
 _FIELD = "姓名|公司名称|你的名字|您的姓名|日期|填写.{0,8}|name|your name|company(?: name)?|date"
 _UNFILLED = re.compile(rf"\{{\{{\s*\w+\s*\}}\}}|[\[【(（<《](?:{_FIELD})[\]】)）>》]", re.IGNORECASE)
+_REMARK = re.compile(
+    r"(?:^|\n)\s*@\S{1,12}(?:\s|$)|[（(【\[][^（）()【】\[\]\n]{0,12}(?:批注|内部备注|审核意见|待确认|待核实|待补充|TODO)\s*[:：]|\bTODO\b"
+)
 _CITES = re.compile(f"《[^》]{{2,40}}》[^。；]{{0,12}}第{_NUMERAL}条")
 _ASKS_FOR_OTHER = re.compile(r"翻译|译成|英文|英语|中文|代码|translat|chinese|english|code|python|sql", re.IGNORECASE)
 _SCRIPTS = (
@@ -148,6 +151,7 @@ class Finder:
             ("mojibake", _BROKEN.search(answer) or _BROKEN.search(question)),
             ("machine_talk", _MACHINE.search(answer)),
             ("unfilled", _UNFILLED.search(answer)),
+            ("remark_in_answer", _REMARK.search(answer)),
             ("question_repeated", len(asked) >= 8 and bare[-1].startswith(asked)),
         ):
             if found:
@@ -175,6 +179,7 @@ class Finder:
             "mojibake": "danger",
             "machine_talk": "warning",
             "unfilled": "warning",
+            "remark_in_answer": "warning",
             "question_repeated": "info",
         }
         for kind, places in self._places.items():

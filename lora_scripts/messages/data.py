@@ -157,6 +157,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reason.number_only": ("a number that Excel broke (1.1E+17)", "答案是被 Excel 改坏的数字（1.1E+17）"),
     "reason.link_only": ("only a link", "答案只有一个链接"),
     "reason.attachment_only": ("only “see attachment”", "答案只写了“见附件”"),
+    "reason.acknowledgement_only": ("only “all right”, “got it”", "答案只写了“好的”“收到”"),
     "reason.answered_elsewhere": ("answered elsewhere (by phone …)", "答案只写了“电话已答复”之类"),
     "reason.discarded": ("discarded by its annotators", "标注时已作废"),
     "note.discarded": ("its annotations were discarded or cancelled", "标注结果为 discarded（已作废）"),

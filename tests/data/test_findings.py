@@ -189,6 +189,8 @@ def test_the_language_is_told_by_its_letters(words: str, wanted: str) -> None:
         ("As an AI language model, I cannot.", "machine_talk"),
         ("您好{{name}}，已经为您办理。", "unfilled"),
         ("您好[姓名]，已经为您办理。", "unfilled"),
+        ("@小王 这个你来答一下。", "remark_in_answer"),
+        ("定金不退。\n（周总批注：下半年要改）", "remark_in_answer"),
         ("公司没有签劳动合同怎么办？可以要求二倍工资。", "question_repeated"),
     ],
 )

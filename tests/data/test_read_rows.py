@@ -213,7 +213,8 @@ def test_records_that_annotators_discarded_are_left_out(tmp_path: Path) -> None:
     ("answer", "reason"),
     [
         ("#REF!", "error_value"), ("1.10101E+17", "number_only"), ("见附件", "attachment_only"),
-        ("电话已答复", "answered_elsewhere"), ("https://example.com/a", "link_only"), ("略", "placeholder_answer"),
+        ("电话已答复", "answered_elsewhere"), ("https://example.com/a", "link_only"),
+        ("好的。", "acknowledgement_only"), ("已转投诉专员", "answered_elsewhere"), ("略", "placeholder_answer"),
     ],
 )  # fmt: skip
 def test_answers_that_teach_nothing_are_left_out_by_kind(tmp_path: Path, answer: str, reason: str) -> None:

@@ -24,6 +24,7 @@ from lora_scripts.data.reading.turn_evidence import CLEAR, degenerate, role_scor
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
+_OFTEN_ASKS = 0.3  # share of somebody's messages that ask, from which a title makes him no assistant
 PAUSE_MINUTES = 6 * 60  # between messages from which a new conversation begins
 _NIGHT_MINUTES = 30  # the same where midnight lies between them
 _FEWEST = 3  # messages
@@ -276,7 +277,7 @@ def _role_of_title(name: str, posts: Sequence[_Post]) -> str:
     """The role that a title in a nickname tells; nothing where such a person (赵师傅 of the workshop) mostly asks."""
     role = person_role(plain_name(name)) or ""
     texts = [post.words for post in posts if post.name == name]
-    if role == "assistant" and sum(map(asks, texts)) >= 0.5 * len(texts):
+    if role == "assistant" and sum(map(asks, texts)) >= _OFTEN_ASKS * len(texts):
         return ""
     return role
 

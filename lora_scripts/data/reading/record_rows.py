@@ -53,6 +53,7 @@ from lora_scripts.messages import text as say
 _NAMED_COLUMNS = 12  # in a finding
 _LISTED_COLUMNS = 100  # in the line that says how the file was read
 _MOSTLY_ASKED = 0.8  # questions for an answer, up to which a blank question is a rule and means the one above
+_TURN_UNITS = {"user": "question", "assistant": "answer", "system": "system"}
 _MANY_ANSWERS = 10  # from which one list among texts is an accident
 _MOST_STATUSES = 15  # different values of a column that tells how far a row is
 
@@ -190,6 +191,8 @@ class RecordRows:
                 layouts[layout] += 1
                 synthetic = value.get("synthetic") is True
                 self._count_units(value, layout, parsed.units)
+                if layout.messages:
+                    parsed.units.update(_TURN_UNITS[turn.role] for one in parts for turn in one.turns)
             else:
                 layouts["messages" if is_message_list(value) else "[question, answer]"] += 1
                 parsed.units.update(("question", "answer"))
@@ -232,6 +235,8 @@ class RecordRows:
         for name, content in value.items():
             if content in ("", None, [], {}):
                 continue
+            if name == layout.messages:
+                continue  # counted by its turns
             if name in used:
                 units[used[name]] += 1
             else:
