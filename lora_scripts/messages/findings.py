@@ -162,7 +162,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请删除该文件，重新运行 `lora-scripts augment`",
     ),
     "remark_in_answer": (
-        "{count} answers hold what looks like a remark between colleagues (@name, a comment in brackets, TODO): {places}",
+        "{count} answers hold what looks like a remark between colleagues (@name, TODO, a comment): {places}",
         "有 {count} 个答案里像是同事之间的备注（@某人、批注、TODO）：{places}",
     ),
     "remark_in_answer.fix": ("take it out, or the model will write such remarks", "请删去，否则模型会学着写这类备注"),
