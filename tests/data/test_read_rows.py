@@ -149,6 +149,17 @@ def test_turns_of_weight_0_are_context_and_chains_of_thought_are_kept_apart(tmp_
     assert (len(reading.records), reading.ledger.reasons()) == (1, {"context_only": 1})
 
 
+@pytest.mark.parametrize("mark", [{"weight": "0"}, {"masked": True}, {"train": False}, {"loss": 0.0}])
+def test_a_weight_may_be_written_in_several_ways(tmp_path: Path, mark: dict[str, Any]) -> None:
+    messages = [{"role": "user", "content": "在吗"}, {"role": "assistant", "content": "不归我管。", **mark}]
+    messages += [{"role": "user", "content": QA[0][0]}, {"role": "assistant", "content": QA[0][1]}]
+    reading = read(tmp_path, "a.jsonl", as_jsonl([{"messages": messages}]))
+    assert [m.trained for m in reading.records[0].messages] == [True, False, True, True]
+    rows = [{"question": q, "answer": a, **(mark if i == 3 else {})} for i, (q, a) in enumerate(QA)]
+    reading = read(tmp_path, "b.jsonl", as_jsonl(rows))
+    assert reading.ledger.reasons() == {"context_only": 1} and len(reading.records) == len(QA) - 1
+
+
 def test_context_options_and_history_are_in_the_question(tmp_path: Path) -> None:
     rows = [{"question": q, "context": f"材料{i}", "answer": a} for i, (q, a) in enumerate(QA)]
     reading = read(tmp_path, "a.jsonl", as_jsonl(rows))

@@ -39,8 +39,8 @@ system system_prompt system_message sys_prompt 系统 系统提示 系统提示�
 """
 _SYSTEMS = frozenset(_SYSTEMS_WORDS.split())
 _INPUTS_WORDS = """
-input 输入 context contexts background passage passages paragraph document reference_text article_text material evidence
-knowledge 背景 背景资料 背景材料 材料 案情 案情简介 上下文 参考材料 资料 文段 原文 知识
+input inputs 输入 context contexts background passage passages paragraph document reference_text article_text
+material evidence knowledge 背景 背景资料 背景材料 材料 案情 案情简介 上下文 参考材料 资料 文段 原文 知识
 补充信息 补充说明 补充问题 问题补充 补充提问 补充描述
 """
 _INPUTS = frozenset(_INPUTS_WORDS.split())

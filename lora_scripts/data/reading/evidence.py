@@ -161,6 +161,8 @@ def hypotheses(
     # "input" is the question only where nothing else is
     if any(score for n, score in asked.items() if header_role(plain[n]) != "inputs" and score > 0.9):
         asked = {n: score for n, score in asked.items() if header_role(plain[n]) != "inputs"}
+    if any(plain[n] in _INSTRUCTIONS for n in asked):  # the task in front of a text: the text is its input
+        asked = {n: score for n, score in asked.items() if not is_body_name(plain[n])}
     if "question" in given:
         asked = {given["question"]: 3.0}
     if "answer" in given:
@@ -216,9 +218,13 @@ def _layout(
     by_role = {
         role: [n for n, r in roles.items() if r == role] for role in ("system", "history", "reasoning", "inputs")
     }
-    inputs = by_role["inputs"] if "question" not in given else []
+    texts = [name for name in by_role["inputs"] if profiles.get(name, _NOTHING).kind != "structure"]
+    inputs = texts if "question" not in given else []
     if plain[question] in _INSTRUCTIONS and "question" not in given:
         inputs += [n for n in names if n not in taken and n not in inputs and question_score(plain[n]) >= 3.0]
+    profile = profiles.get(question, _NOTHING)
+    if "question" not in given and (profile.constant or profile.categorical):
+        inputs += [n for n in names if n not in taken and n not in inputs and is_body_name(plain[n])]
     if "input" in given:
         inputs = [given["input"]]
     return RowLayout(

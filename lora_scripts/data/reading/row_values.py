@@ -15,9 +15,13 @@ from lora_scripts.data.reading.names import TOOL_NAMES, plain_name, role_of
 from lora_scripts.data.reading.questions import asks
 from lora_scripts.data.reading.value_text import (
     CONTENT_KEYS,
+    WEIGHT_KEYS,
     UnfitError,
     ValueNotes,
     first_key,
+    is_thought,
+    is_untrained,
+    is_weight,
     option_letter,
     option_lines,
     parse_structure,
@@ -35,7 +39,6 @@ _PLURAL_QUESTIONS = frozenset({"patterns", "questions", "queries", "问法", "�
 # In the plural, a list of questions with answers is a list of records.
 _TALKS_OF_PAIRS = frozenset(["conversation", "dialogue", "dialog", "turns", "chat", "对话"])
 _SPEAKER_KEYS = ("role", "from", "speaker", "author", "角色", "说话人")
-_WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
 # A conversation in one string, as Anthropic's hh-rlhf writes it.
 _IN_ONE_STRING = re.compile(r"\n\n(Human|Assistant): ?")
 _MEDIA = ("images", "image", "audios", "audio", "videos", "video")
@@ -160,6 +163,9 @@ def parts_of(value: Any, layout: RowLayout, speakers: Mapping[str, str], notes: 
     if any(value.get(key) for key in _MEDIA):
         raise UnfitError("not_text", say("data.note.not_text"))
     notes.counts["tools_not_shown"] += bool(value.get("tools"))
+    for name in WEIGHT_KEYS:
+        if name in value and is_weight(name, value[name]) and is_untrained(name, value[name]):
+            raise UnfitError("context_only", f"{name}: {value[name]}")
     if layout.reasoning and str(value.get(layout.reasoning) or "").strip():
         notes.reasoning[layout.reasoning] += 1
     opening = _opening(value, layout, speakers, notes)
@@ -368,16 +374,11 @@ def _message(message: Any, speakers: Mapping[str, str], notes: ValueNotes) -> Me
     if len(message) > 2:
         trained, reasoning = _beside(message, who, key, role, notes)
     content = message[key] if key else None
-    if isinstance(content, list) and (thoughts := [part["thinking"] for part in content if _is_thought(part)]):
+    if isinstance(content, list) and (thoughts := [part["thinking"] for part in content if is_thought(part)]):
         reasoning = "\n".join(filter(None, [reasoning, *thoughts]))
         notes.reasoning["thinking"] += 1
-        content = [part for part in content if not _is_thought(part)]
+        content = [part for part in content if not is_thought(part)]
     return Message(role, text_of(content, key or "content"), trained, reasoning)
-
-
-def _is_thought(part: Any) -> bool:
-    """A content block of extended thinking (Anthropic's Messages API)."""
-    return isinstance(part, dict) and part.get("type") == "thinking" and isinstance(part.get("thinking"), str)
 
 
 def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, notes: ValueNotes) -> tuple[bool, str]:
@@ -386,8 +387,8 @@ def _beside(message: Mapping[str, Any], who: str, key: str | None, role: str, no
     for name, value in message.items():
         if name in (who, key) or value in (None, "", [], {}):
             continue
-        if name in _WEIGHT_KEYS and isinstance(value, (bool, int, float)):
-            if role == "assistant" and not value:
+        if is_weight(name, value):
+            if role == "assistant" and is_untrained(name, value):
                 trained = False
                 notes.context_turns[str(name)] += 1
         elif plain_header(name) in REASONING and isinstance(value, str):

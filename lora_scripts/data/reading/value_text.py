@@ -33,6 +33,10 @@ _UNFINISHED = frozenset(_UNFINISHED_WORDS.split())
 _LONGEST_LITERAL = 100_000
 _LETTERS = "ABCDEFGH"
 _LETTERED = re.compile(r"\s*[(（]?[A-Ha-h][)）.．、:：\s]")
+_WEIGHT_KEYS = ("weight", "loss", "loss_weight", "train", "trainable")
+_MASK_KEYS = ("masked", "mask", "ignore", "no_loss", "skip")
+_NOUGHTS = ("0", "0.0", "false", "no", "none")
+WEIGHT_KEYS = (*_WEIGHT_KEYS, *_MASK_KEYS)
 
 
 class UnfitError(Exception):
@@ -80,6 +84,29 @@ class ValueNotes:
 def first_key(value: Mapping[str, Any], keys: Sequence[str]) -> str | None:
     """The first of ``keys`` that an object has."""
     return next((k for k in keys if k in value), None)
+
+
+def is_weight(name: str, value: Any) -> bool:
+    """A key that says whether a turn or a record is trained on."""
+    plain = isinstance(value, (bool, int, float)) or str(value).strip().casefold() in (
+        *_NOUGHTS,
+        "1",
+        "1.0",
+        "true",
+        "yes",
+    )
+    return plain and (name in _WEIGHT_KEYS or name in _MASK_KEYS)
+
+
+def is_untrained(name: str, value: Any) -> bool:
+    """Weight 0, or a mask that is set."""
+    nought = not value or str(value).strip().casefold() in _NOUGHTS
+    return nought if name in _WEIGHT_KEYS else not nought
+
+
+def is_thought(part: Any) -> bool:
+    """A content block of extended thinking (Anthropic's Messages API)."""
+    return isinstance(part, dict) and part.get("type") == "thinking" and isinstance(part.get("thinking"), str)
 
 
 def is_discarded(status: Any) -> bool:
@@ -162,7 +189,7 @@ def text_of(value: Any, key: str) -> str:
         raise UnfitError("unreadable", value.note)
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or value in ({}, []):
         return ""
     if isinstance(value, bool):
         raise UnfitError("unreadable", say("data.note.bad_value", name=key))
