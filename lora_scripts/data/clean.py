@@ -31,7 +31,7 @@ _SHOWN = 8  # places that a finding names
 
 _PLACEHOLDERS_WORDS = """
 略 从略 略过 此处略 答案略 省略 见上 同上 同前 如上 同上一条 无 暂无 没有 空 待补充 待填 待填写 待定 待回复
-待答复 待完善 待更新 未填写 未回复 未答复 暂无回复 暂无答案 暂无回答 暂未回复 无答案 无回答 无回复 无内容 请填写
+待答复 待处理 待完善 待更新 未填写 未回复 未答复 暂无回复 暂无答案 暂无回答 暂未回复 无答案 无回答 无回复 无内容 请填写
 请补充 此处填写答案 占位 占位符 测试 n/a n.a na none null nil nan tbd tba tbc todo fixme #n/a undefined empty
 placeholder pending
 """
@@ -43,7 +43,9 @@ PLACEHOLDERS = frozenset(_PLACEHOLDERS_WORDS.split()) | {
     "to be completed",
     "lorem ipsum",
 }
-_FILLER = re.compile(r"x{2,}|×{2,}|\.{2,}|。{2,}|-+|—+|_{2,}|\*{2,}|~{2,}")
+_FILLER = re.compile(
+    r"x{2,}|×{2,}|\.{2,}|。{2,}|-+|—+|_{2,}|\*{2,}|~{2,}|#{2,}|/+|[\[【](?:图片|语音|视频|文件|表情)[\]】]"
+)
 _WRAPPED = re.compile(r"[（(\[【<《「{]+(.*?)[）)\]】>》」}]+")
 _TAIL = " 。.!！；;，,~"
 
@@ -99,7 +101,7 @@ _UNUSABLE = (
     (
         "answered_elsewhere",
         re.compile(
-            r"(?:已|暂)?(?:转|转交|转给|转至|移交|上报|反馈|登记|记录|派单|受理|知悉|跟进|不回复|不处理|不予回复)"
+            r"(?:已|暂)?(?:转|转交|转给|转至|移交|上报|反馈|登记|记录|派单|受理|知悉|回电|跟进|不回复|不处理|不予回复)"
             r"(?:给|至|到)?[\u4e00-\u9fff]{0,6}"
         ),
     ),

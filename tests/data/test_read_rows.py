@@ -117,6 +117,21 @@ def test_one_message_a_row_is_joined_by_its_id_in_any_order(tmp_path: Path, suff
     assert "系统 (1)" in next(f.text for f in reading.ledger.findings if f.kind == "speakers_left_out")
 
 
+def test_a_list_of_messages_of_several_conversations_is_not_one(tmp_path: Path) -> None:
+    messages = [
+        {"session_id": i, "role": role, "content": content}
+        for i, pair in enumerate(QA)
+        for role, content in zip(("user", "assistant"), pair, strict=True)
+    ]
+    assert pairs(read(tmp_path, "a.json", json.dumps(messages, ensure_ascii=False))) == QA
+
+
+def test_a_history_in_the_keys_of_the_row_does_not_replace_the_row(tmp_path: Path) -> None:
+    rows = [{"user": q, "bot": a, "history": [{"user": "在吗", "bot": "在的"}]} for q, a in QA]
+    reading = read(tmp_path, "a.jsonl", as_jsonl(rows))
+    assert [[m.content for m in r.messages] for r in reading.records] == [["在吗", "在的", q, a] for q, a in QA]
+
+
 def test_speakers_are_known_by_how_often_they_speak_or_are_asked(tmp_path: Path) -> None:
     rows = [row for i, (q, a) in enumerate(QA) for row in ([i, f"住户{i}x", q], [i, "小唐", a])]
     assert pairs(read(tmp_path, "a.csv", as_csv(["会话id", "昵称", "内容"], rows))) == QA

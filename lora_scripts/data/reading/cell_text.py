@@ -22,7 +22,7 @@ _ROLE_MARKS = re.compile(
 )
 _MOST_OF_THEM = 0.2  # share of the texts of one role from which markup is taken out of all of them
 _STUDIED = 200  # drafts
-_LITERAL = re.compile(r"(?:\\r)?\\n")
+_LITERAL = re.compile(r"(?<![A-Za-z]:)(?:\\r)?\\n")  # not in C:\new_data
 
 
 @dataclass(slots=True)

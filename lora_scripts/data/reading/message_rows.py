@@ -17,7 +17,7 @@ from lora_scripts.data.reading.row_head import Head, Row
 from lora_scripts.data.records import Draft, Message, Parsed
 from lora_scripts.messages import text as say
 
-_CONVERSATION = re.compile(r"id$|session|conversation|ticket|thread|dialog|chat|会话|对话|工单|单号|编号|案件|流水")
+CONVERSATION_NAME = re.compile(r"id$|session|conversation|ticket|thread|dialog|chat|会话|对话|工单|单号|编号|案件|流水")
 _ORDER = re.compile(r"^(?:seq|order|turn|turn_id|index|idx|step|no|msg_id|message_id)$|序|轮次|第几")
 _PEOPLE = frozenset(
     {"姓名", "昵称", "名称", "用户名", "成员", "name", "nickname", "username", "user", "user_name", "author_id"}
@@ -119,7 +119,7 @@ def _takes_turns(name: str, rows: Sequence[Values], profiles: Mapping[str, Colum
     if not directions and not people:
         return False
     for other in profiles:
-        if other != name and _CONVERSATION.search(plain_header(other)) and profiles[other].distinct > 2:
+        if other != name and CONVERSATION_NAME.search(plain_header(other)) and profiles[other].distinct > 2:
             groups: dict[str, set[str]] = defaultdict(set)
             for row in rows:
                 groups[str(row.get(other))].add(str(row.get(name)))
@@ -138,7 +138,7 @@ def _conversation_score(name: str, rows: Sequence[Values], profile: ColumnProfil
     values = [str(row.get(name, "")) for row in rows]
     runs = 1 + sum(a != b for a, b in pairwise(values))
     scattered = runs / profile.distinct  # 1 where each value stands in one run
-    named = 2.0 if _CONVERSATION.search(plain_header(name)) else 0.0
+    named = 2.0 if CONVERSATION_NAME.search(plain_header(name)) else 0.0
     return named + (1.0 if scattered < 1.5 else 0.2) - (1.5 if profile.kind == "date" else 0.0) - 0.5
 
 

@@ -11,8 +11,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from lora_scripts.data.reading.columns import answer_score, find_pair, plain_header, question_score
+from lora_scripts.data.reading.columns import answer_score, find_pair, header_role, plain_header, question_score
 from lora_scripts.data.reading.exports import DiscardedError, is_export, records_of_export
+from lora_scripts.data.reading.message_rows import CONVERSATION_NAME
 from lora_scripts.data.reading.row_values import is_message_list, is_text_pair, messages_key
 from lora_scripts.data.reading.rows import Names, Row, read_rows
 from lora_scripts.data.reading.sources import Source
@@ -171,7 +172,8 @@ def _children(value: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if _is_by_id(value) or _are_pairs_by_id(value):
         return dict(value)
-    lists = {key: v for key, v in value.items() if isinstance(v, list) and v and isinstance(v[0], (dict, list))}
+    others = {key: v for key, v in value.items() if header_role(plain_header(key)) != "history"}
+    lists = {key: v for key, v in others.items() if isinstance(v, list) and v and isinstance(v[0], (dict, list))}
     certain = {key: v for key, v in lists.items() if _holds_record(v[0])}
     if certain:
         return certain
@@ -216,8 +218,19 @@ def _asks_and_answers(value: Mapping[str, Any]) -> bool:
     return sum(str(key).rstrip().endswith(("?", "？")) for key in value) >= 0.8 * len(value)
 
 
+def _is_several_conversations(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Messages of several conversations, which an id tells apart."""
+    for key in messages[0]:
+        ids = [str(message.get(key)) for message in messages]
+        if CONVERSATION_NAME.search(plain_header(key)) and 1 < len(set(ids)) < len(ids):
+            return True
+    return False
+
+
 def _is_list_of_records(value: Any) -> bool:
-    if not isinstance(value, list) or is_message_list(value) or is_text_pair(value):
+    if isinstance(value, list) and is_message_list(value):
+        return _is_several_conversations(value)
+    if not isinstance(value, list) or is_text_pair(value):
         return False
     return not (len(value) > 1 and all(isinstance(one, str) for one in value))
 
