@@ -293,11 +293,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "take them out of the file, if they are not meant",
         "若不应学习，请从文件中删去这些行",
     ),
-    "finding.roles_not_there": (
-        "`roles` names who is not in this file: {names}; the speakers are {there}",
-        "`roles` 里的名字在文件中没有出现：{names}；文件里的说话人是 {there}",
-    ),
-    "finding.roles_not_there.fix": ("correct `roles`", "请改正 `roles`"),
     "finding.speakers_left_out": (
         "{count} messages by others than user and assistant are left out: {names}",
         "有 {count} 条消息既不是用户也不是助手所说，没有采用：{names}",

@@ -243,11 +243,8 @@ class MessageRows:
             parsed.detail = say("data.detail.not_used", detail=parsed.detail, names=names)
         there = {self._speaker(row) for row in rows}
         if missing := [name for name in self.given if name not in there]:
-            values: dict[str, object] = {
-                "names": ", ".join(missing),
-                "there": ", ".join(map(shown, list(there)[:_NAMED])),
-            }
-            parsed.remarks.append(("warning", "roles_not_there", self.first_line, values))
+            absent: dict[str, object] = {"names": ", ".join(missing)}
+            parsed.remarks.append(("warning", "names_not_there", self.first_line, absent))
         if not self.columns.conversation:
             parsed.remarks.append(("warning", "messages_without_conversation", self.first_line, {"count": len(rows)}))
         if left_out:
